@@ -1,0 +1,232 @@
+"""What a payment method is: the contract between Coinslot and a way of paying.
+
+Anyone can write a method outside this package. A server method and a client method share a `name` (the
+wire's `method`) and an `intent`; each needs nothing but the members below. The optional capabilities are
+looked for by name, so a method that has no use for one just leaves it out.
+
+    prepare    the price, as what this method puts into a challenge      at start-up, pure
+    canonical  a payload's one true form, or a refusal                   per credential, pure
+    verify     every check there is; moves no money                      per new payment, may ask the world
+    settle     moves the money, at most once for each `Proof.key`        per new payment
+    look_up    what became of a proof that was sent                      after a crash or a lost answer
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct, field
+
+from coinslot.protocol import Challenge, Credential, JSONObject
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What a seller asks, before a method has turned it into a request.
+
+    `amount` is a decimal string in the currency's own unit (`"0.01"`). `description` is for people;
+    `external_id` is the seller's own reference (draft-payment-intent-charge §Shared Fields).
+    """
+
+    amount: str
+    description: str | None = None
+    external_id: str | None = None
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """A price as one method asks for it.
+
+    `request` is the challenge's `request` object; `amount` is in base units; `currency` is the method's own
+    name for it.
+    """
+
+    request: JSONObject
+    amount: int
+    currency: str
+
+
+class Recovery(Struct, frozen=True):
+    """What a method needs to find a payment again, in its own encoding. Never shown by `repr`."""
+
+    data: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Recovery(<{len(self.data)} bytes>)"
+
+
+class Proof(Struct, frozen=True, kw_only=True):
+    """A verified promise of money: what is written down before the world is asked.
+
+    `key` is canonical and unique for ever (`tempo:42431:0x…`). `reference` is what a look-up goes by, known
+    before settlement. `amount` is in base units.
+    """
+
+    key: str
+    reference: str
+    amount: int
+    currency: str
+    recipient: str | None = None
+    payer: str | None = None
+    recovery: Recovery = Recovery()
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """The money moved. `reference` goes into the receipt; `payer` is who the world says paid."""
+
+    reference: str
+    payer: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+class Failed(Struct, frozen=True, kw_only=True):
+    """The money did not move, and never will for this proof. `reason` is one sentence for the payer."""
+
+    reason: str
+    slug: str = "verification-failed"
+
+
+class NotSent(Struct, frozen=True, kw_only=True):
+    """Nothing reached the world; the proof is as good as it was. `reason` is for the operator's log.
+
+    From `look_up` it means: the world does not know this proof, and could still accept it.
+    """
+
+    reason: str
+
+
+class Unknown(Struct, frozen=True, kw_only=True):
+    """It was sent, or may have been, and there is no answer. `reason` is for the operator's log."""
+
+    reason: str
+
+
+Settlement: TypeAlias = Settled | Failed | NotSent | Unknown
+
+
+@runtime_checkable
+class ServerMethod(Protocol):
+    """The seller's half of a method."""
+
+    @property
+    def name(self) -> str:
+        """The wire's `method`, lower-case letters."""
+        ...
+
+    @property
+    def intent(self) -> str:
+        """The wire's `intent`, such as `charge`."""
+        ...
+
+    def prepare(self, price: Price) -> Offer | None:
+        """The offer for this price, or None where this method cannot take it (below a minimum, say).
+
+        Called once for a fixed price. Raises `AmountError` or `ConfigurationError`.
+        """
+        ...
+
+    def canonical(self, payload: JSONObject) -> JSONObject:
+        """The payload checked against the method's schema, in the one form that all its spellings share.
+
+        A payment is known by this form: hex case and order of members must not make a second one.
+        Raises `InvalidPayload`.
+        """
+        ...
+
+    async def verify(self, credential: Credential, request: JSONObject) -> Proof:
+        """Check everything that can be checked without moving money.
+
+        `credential.payload` is in canonical form and `request` is the decoded challenge request; both the
+        challenge's origin and its expiry are already established. Raises a `PaymentError`: a refusal if the
+        proof is bad, `PaymentUnavailable` if the check could not be made.
+        """
+        ...
+
+    async def settle(self, proof: Proof) -> Settlement:
+        """Move the money. Called again for the same `proof.key` only after `look_up` said `NotSent`.
+
+        An exception counts as `Unknown`.
+        """
+        ...
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """A server method that can say what became of a proof. Without it an unknown outcome stays unknown."""
+
+    async def look_up(self, proof: Proof) -> Settlement:
+        """What became of it. Read-only."""
+        ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A method, of either half, that holds connections."""
+
+    async def aclose(self) -> None:
+        """Let go of them."""
+        ...
+
+
+class Quote(Struct, frozen=True, kw_only=True):
+    """What a challenge would cost, as the wallet's limits are asked about it.
+
+    `amount` is exact and in the currency's unit, `base_units` the same as the wire has it. `asset` is a short
+    name for people (`pathUSD`); `fee` is the most that paying may cost beside it, in the same unit.
+    """
+
+    amount: Decimal
+    base_units: int
+    asset: str
+    currency: str
+    network: str
+    recipient: str | None = None
+    fee: Decimal = Decimal(0)
+
+
+class Payload(Struct, frozen=True, kw_only=True):
+    """A proof, ready to be sent: the credential's `payload` and `source`. Never shown by `repr`.
+
+    `reference` is what the payer can look for afterwards (a transaction hash).
+    """
+
+    payload: JSONObject
+    source: str | None = None
+    reference: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Payload(<redacted>, source={self.source!r}, reference={self.reference!r})"
+
+
+@runtime_checkable
+class ClientMethod(Protocol):
+    """The buyer's half of a method."""
+
+    @property
+    def name(self) -> str:
+        """The wire's `method`."""
+        ...
+
+    @property
+    def intent(self) -> str:
+        """The wire's `intent`."""
+        ...
+
+    async def quote(self, challenge: Challenge) -> Quote | None:
+        """What it would cost, or None if this wallet cannot pay it (another chain, say). Signs nothing.
+
+        Raises `UnexpectedTerms` if it could pay, and was told not to on such terms.
+        """
+        ...
+
+    async def pay(self, challenge: Challenge) -> Payload:
+        """Make the proof. Raises a `WalletError` such as `InsufficientFunds`."""
+        ...
+
+
+@runtime_checkable
+class Revokes(Protocol):
+    """A client method that can tell when a proof it made can no longer take money."""
+
+    async def is_dead(self, payload: Payload) -> bool:
+        """True only if it is certain that this proof took nothing and never will."""
+        ...
