@@ -1,0 +1,1 @@
+"""Selling: the Paywall, its gates, and one adapter for each framework."""

@@ -1,0 +1,334 @@
+"""The engine: from a request to an order, and from a refusal to an answer. The same for every adapter.
+
+The order of the checks is the order of DESIGN's promise to both sides: nothing is read from the world before
+everything that can be known without it is known, and a payment that the ledger has is judged by the challenge
+it was made for, not by today's price or clock.
+
+    1. private enough a connection?        403 https-required
+    2. one Payment credential?             402 payment-required, 400 for two
+    3. readable, ours, for this request?   402 malformed-credential, invalid-challenge
+    4. in the ledger already?              then its state answers
+    5. not expired, today's terms, a payload of the right shape
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from coinslot.errors import (
+    BadRequest,
+    ConfigurationError,
+    CredentialMalformed,
+    HttpsRequired,
+    InvalidChallenge,
+    InvalidPayload,
+    MalformedCredential,
+    MethodUnsupported,
+    PaymentError,
+    PaymentExpired,
+    PaymentInsufficient,
+    PaymentRequired,
+    PaymentUnavailable,
+    ProtocolError,
+)
+from coinslot.payments.events import ChallengeIssued, CredentialRefused, Events
+from coinslot.payments.method import Price, ServerMethod
+from coinslot.payments.till import Order, Sale, Till, fingerprint
+from coinslot.protocol import (
+    PROBLEMS,
+    Binder,
+    Challenge,
+    Credential,
+    JSONObject,
+    Preference,
+    content_digest,
+    digest_matches,
+    encode_base64url,
+    encode_object,
+    find_credentials,
+    parse_preference,
+    problem_body,
+)
+from coinslot.server.exchange import EXPOSED, BodyKind, Request, Response, is_cross_origin
+from coinslot.server.offers import AUTHORIZATION, PAYMENT_AUTHORIZATION, PreparedOffer, prepare
+
+if TYPE_CHECKING:
+    from coinslot.server.gate import Gate
+
+logger = logging.getLogger("coinslot")
+
+# A longer path goes into the challenge as its hash, so that a 402's headers stay small.
+_PATH_LIMIT: Final = 128
+
+
+class Engine:
+    """Everything a Paywall knows, put to work. Made once; holds no state of a request."""
+
+    def __init__(
+        self,
+        *,
+        methods: Sequence[ServerMethod],
+        realm: str,
+        binder: Binder,
+        till: Till,
+        events: Events,
+        expires_in: float,
+        payment_authorization: bool,
+        insecure_http: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.till = till
+        self.events = events
+        self.payment_authorization = payment_authorization
+        self.realm = realm
+        self._methods = tuple(methods)
+        self._binder = binder
+        self._expires_in = expires_in
+        self._insecure_http = insecure_http
+        self._clock = clock
+        self._credential_header = (
+            (PAYMENT_AUTHORIZATION if payment_authorization else AUTHORIZATION).encode().lower()
+        )
+        self.offers = lru_cache(maxsize=1024)(self._prepare)
+
+    def _prepare(self, price: Price) -> tuple[PreparedOffer, ...]:
+        return prepare(
+            self._methods, price, realm=self.realm, payment_authorization=self.payment_authorization
+        )
+
+    # From a request to an order
+
+    async def admit(self, gate: Gate, request: Request) -> Order:
+        """The order that this request's credential makes. Moves no money. Raises a `PaymentError`."""
+        credential = self.read(request)
+        challenge = credential.challenge
+        self._check_origin(gate, request, challenge)
+        terms = challenge.decode_request()
+        expires_at = challenge.expires_at()
+        if expires_at is None:  # we never issue one without
+            raise InvalidChallenge("The challenge has no expiry.")
+        known = await self.till.find(challenge.id)
+        method = self._method(challenge)
+        if known is None:
+            if expires_at <= self._clock():
+                raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
+            self._check_terms(challenge, terms, await self.offers_for(gate, request))
+        self._check_body(request, challenge)
+        try:
+            credential = replace(credential, payload=method.canonical(credential.payload))
+            presented = fingerprint(credential)
+        except InvalidPayload:
+            if known is not None:
+                raise InvalidChallenge("This challenge already has a payment.") from None
+            raise
+        if known is not None:
+            self.till.refuse_spent(known, presented)
+        return Order(
+            method=method,
+            credential=credential,
+            fingerprint=presented,
+            request=terms,
+            route=request.label,
+            expires_at=expires_at,
+            known=known,
+        )
+
+    def read(self, request: Request) -> Credential:
+        """The request's one Payment credential. Raises `PaymentRequired` if there is none."""
+        if not (self._insecure_http or request.is_private):
+            raise HttpsRequired(
+                "Payment needs https. Behind a proxy that speaks https, let the server trust its forwarded "
+                "headers (uvicorn: --proxy-headers --forwarded-allow-ips)."
+            )
+        values = find_credentials(request.values(self._credential_header))
+        if not values:
+            raise PaymentRequired("Payment is required.")
+        if len(values) > 1:
+            raise BadRequest("The request has more than one Payment credential. Send one.")
+        try:
+            return Credential.parse(values[0])
+        except MalformedCredential as error:
+            raise CredentialMalformed(f"Credential is malformed: {error}") from error
+
+    def _check_origin(self, gate: Gate, request: Request, challenge: Challenge) -> None:
+        """Ours, untouched, and issued for this very request. Raises `InvalidChallenge`."""
+        if not self._binder.accepts(challenge):
+            raise InvalidChallenge("The challenge was not issued by this server.")
+        if challenge.realm != self.realm:
+            raise InvalidChallenge(f"The challenge is for the realm {challenge.realm!r}.")
+        if request.method == "HEAD":
+            raise InvalidChallenge("HEAD is never charged. Send the credential with the request it is for.")
+        try:
+            issued = challenge.decode_opaque()
+        except ProtocolError as error:
+            raise InvalidChallenge("The challenge has no scope.") from error
+        for member, value in _scope(gate, request).items():
+            if issued.get(member) != value:
+                raise InvalidChallenge(f"The challenge was issued for another {_SCOPE_NAMES[member]}.")
+
+    def _method(self, challenge: Challenge) -> ServerMethod:
+        for method in self._methods:
+            if method.name == challenge.method and method.intent == challenge.intent:
+                return method
+        raise MethodUnsupported(f"{challenge.method}/{challenge.intent} is not accepted here.")
+
+    def _check_terms(self, challenge: Challenge, terms: JSONObject, offers: Sequence[PreparedOffer]) -> None:
+        """What was promised then is what is asked now. Raises `InvalidChallenge`, `PaymentInsufficient`."""
+        ours = [
+            offer
+            for offer in offers
+            if offer.method.name == challenge.method and offer.method.intent == challenge.intent
+        ]
+        if any(offer.request == challenge.request for offer in ours):
+            return
+        if not ours:
+            raise MethodUnsupported(
+                f"{challenge.method}/{challenge.intent} is not accepted for this resource."
+            )
+        now = ours[0].offer.request
+        changed = sorted(name for name in {*now, *terms} if now.get(name) != terms.get(name))
+        if changed == ["amount"]:
+            raise PaymentInsufficient(
+                f"The price is {now['amount']} base units now; the challenge was for {terms.get('amount')}."
+            )
+        raise InvalidChallenge(f"The terms have changed since the challenge: {', '.join(changed)}.")
+
+    def _check_body(self, request: Request, challenge: Challenge) -> None:
+        if challenge.digest is None:
+            return  # the scope, compared before, says that this challenge binds no body
+        if request.body is None or not digest_matches(challenge.digest, request.body):
+            raise InvalidChallenge("The challenge was issued for another request body.")
+
+    async def charge(self, order: Order) -> Sale:
+        """Get the money. Raises a `PaymentError`."""
+        return await self.till.take(order)
+
+    # From a refusal to an answer
+
+    async def offers_for(self, gate: Gate, request: Request) -> tuple[PreparedOffer, ...]:
+        """What this request costs, as each method asks for it."""
+        if gate.offers:
+            return gate.offers
+        amount = gate.price(request) if callable(gate.price) else gate.price
+        if inspect.isawaitable(amount):
+            amount = await amount
+        try:
+            return self.offers(replace(gate.template, amount=amount))
+        except ConfigurationError as error:
+            raise PaymentUnavailable("This price cannot be charged right now.", log=str(error)) from error
+
+    async def refuse(self, gate: Gate, request: Request, error: PaymentError) -> Response:
+        """The answer to a request that is not served. Every 402 carries fresh challenges."""
+        problem = PROBLEMS[error.slug]
+        headers: list[tuple[bytes, bytes]] = [
+            (b"content-type", b"application/problem+json"),
+            (b"cache-control", b"no-store"),
+        ]
+        challenge_id: str | None = None
+        if problem.status == 402:
+            try:
+                ids, challenges = await self._challenges(gate, request, error)
+            except PaymentUnavailable as unavailable:
+                return await self.refuse(gate, request, unavailable)
+            headers += challenges
+            challenge_id = ids[0]
+        if error.retry_after is not None:
+            headers.append((b"retry-after", str(error.retry_after).encode()))
+        if is_cross_origin(request.headers):
+            headers.append(EXPOSED)
+        self._report(request, error)
+        body = problem_body(error.slug, error.detail, challenge_id=challenge_id)
+        headers.append((b"content-length", str(len(body)).encode()))
+        return Response(status=problem.status, headers=tuple(headers), body=body)
+
+    async def _challenges(
+        self, gate: Gate, request: Request, error: PaymentError
+    ) -> tuple[list[str], list[tuple[bytes, bytes]]]:
+        offers = await self.offers_for(gate, request)
+        if (wish := request.header("accept-payment")) is not None:
+            offers = _preferred(wish, offers)
+        scope = _scope(gate, request)
+        scope["nonce"] = encode_base64url(secrets.token_bytes(12))
+        digest = content_digest(request.body or b"") if scope["body"] is BodyKind.DIGEST else None
+        expires = _timestamp(int(self._clock() + self._expires_in))
+        opaque = encode_object(scope)
+        issued = [
+            offer.issue(self._binder, expires=expires, digest=digest, opaque=opaque) for offer in offers
+        ]
+        ids = [challenge_id for challenge_id, _ in issued]
+        if self.events:
+            names = tuple(f"{offer.method.name}/{offer.method.intent}" for offer in offers)
+            self.events.emit(ChallengeIssued(request.label, tuple(ids), names, error.slug))
+        return ids, [(b"www-authenticate", value) for _, value in issued]
+
+    def _report(self, request: Request, error: PaymentError) -> None:
+        if isinstance(error, PaymentRequired):
+            return
+        if error.log is not None:
+            logger.error("%s: %s: %s", request.label, error.slug, error.log)
+        else:
+            logger.info("%s: %s: %s", request.label, error.slug, error.detail)
+        if self.events:
+            self.events.emit(CredentialRefused(request.label, error.slug, error.detail))
+
+
+_SCOPE_NAMES: Final[Mapping[str, str]] = {
+    "verb": "HTTP method",
+    "path": "path",
+    "query": "query",
+    "body": "kind of body",
+}
+
+
+def _scope(gate: Gate, request: Request) -> dict[str, str]:
+    """What a challenge is good for, beside its terms. Goes into `opaque`, which the id binds."""
+    path = request.path
+    if len(path) > _PATH_LIMIT or not path.isascii() or not path.isprintable():
+        path = "sha-256:" + _hash(path.encode("utf-8", "surrogateescape"))
+    return {
+        "verb": request.method,
+        "path": path,
+        "query": _hash(request.query) if gate.bind_query and request.query else "",
+        "body": _body_kind(gate, request),
+    }
+
+
+def _body_kind(gate: Gate, request: Request) -> BodyKind:
+    if not gate.bind_body:
+        return BodyKind.UNBOUND
+    kind = request.body_kind
+    if kind is BodyKind.DIGEST and request.body is None:
+        return BodyKind.UNBOUND
+    return kind
+
+
+def _hash(data: bytes) -> str:
+    return encode_base64url(hashlib.sha256(data).digest()[:16])
+
+
+@lru_cache(maxsize=4)
+def _timestamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=256)
+def _preference(value: str) -> Preference | None:
+    return parse_preference(value)
+
+
+def _preferred(wish: str, offers: tuple[PreparedOffer, ...]) -> tuple[PreparedOffer, ...]:
+    preference = _preference(wish)
+    if preference is None:
+        return offers
+    names = [(offer.method.name, offer.method.intent) for offer in offers]
+    return tuple(offers[index] for index in preference.rank(names))

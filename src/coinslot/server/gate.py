@@ -1,0 +1,127 @@
+"""A Gate: one price on one resource, and the three ways to put it there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from coinslot.errors import PaymentError
+from coinslot.payments.ledger import Payment
+from coinslot.payments.method import Price
+from coinslot.payments.till import Sale
+from coinslot.server.exchange import EXPOSED, Request, Response, is_cross_origin, receipt_headers
+from coinslot.server.offers import PreparedOffer
+
+if TYPE_CHECKING:
+    from coinslot.server.asgi import ASGIApp
+    from coinslot.server.engine import Engine
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PriceCallable: TypeAlias = Callable[[Request], str | Awaitable[str]]
+
+
+class Challenged(Struct, frozen=True):
+    """Not paid, or not acceptably: send this response."""
+
+    response: Response
+
+
+class Paid:
+    """Paid: serve the resource, with its receipt. Made by `Gate.decide`."""
+
+    __match_args__ = ("payment",)
+
+    def __init__(self, sale: Sale, cross_origin: bool) -> None:
+        self._sale = sale
+        self._cross_origin = cross_origin
+
+    @property
+    def payment(self) -> Payment:
+        """The settled payment."""
+        return self._sale.payment
+
+    def with_receipt(self, response: Response) -> Response:
+        """The response to send. A 2xx gets the receipt, and anything below 400 counts as delivered.
+
+        Call it when the response is ready to go: an error response leaves the payment settled, so the payer
+        can come again with the same credential.
+        """
+        delivered = response.status < 400
+        ending = self._sale.delivered() if delivered else self._sale.returned()
+        task = asyncio.ensure_future(ending)
+        _endings.add(task)
+        task.add_done_callback(_endings.discard)
+        if not 200 <= response.status < 300:
+            return response
+        headers = receipt_headers(response.headers, self.payment.receipt or "")
+        if self._cross_origin:
+            headers.append(EXPOSED)
+        return Response(status=response.status, headers=tuple(headers), body=response.body)
+
+
+_endings: set[asyncio.Future[None]] = set()
+
+
+class Gate:
+    """What `paywall.charge(…)` returns. Immutable.
+
+    As a decorator it charges for a handler of an attached app; `asgi` charges for a whole ASGI app; `decide`
+    is for everything else.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        price: str | PriceCallable,
+        *,
+        template: Price,
+        bind_query: bool,
+        bind_body: bool,
+        handlers: list[Callable[..., object]],
+    ) -> None:
+        self.price = price
+        self.template = template
+        self.bind_query = bind_query
+        self.bind_body = bind_body
+        self.engine = engine
+        self.offers: tuple[PreparedOffer, ...] = () if callable(price) else engine.offers(template)
+        self._handlers = handlers
+
+    def __repr__(self) -> str:
+        price = "<callable>" if callable(self.price) else self.price
+        return f"Gate({price!r})"
+
+    def __call__(self, handler: Callable[P, R]) -> Callable[P, R]:
+        """Charge for a handler, of any signature. A parameter typed `Payment` is filled in.
+
+        It goes below the framework's own decorator, so that the framework registers what it returns.
+        Raises `ConfigurationError` for what cannot be charged for (a generator, say).
+        """
+        from coinslot.server.handler import charged
+
+        wrapper = charged(self, handler)
+        self._handlers.append(wrapper)
+        return wrapper
+
+    def asgi(self, app: ASGIApp) -> ASGIApp:
+        """Charge for everything that an ASGI app serves. It is called only for paid requests and OPTIONS."""
+        from coinslot.server.asgi import PaidApp
+
+        return PaidApp(app, self)
+
+    async def decide(self, request: Request) -> Challenged | Paid:
+        """Take the payment that came with a request, or say what to answer.
+
+        Nothing that the caller does afterwards can undo it, so validate the request first.
+        """
+        try:
+            order = await self.engine.admit(self, request)
+            sale = await self.engine.charge(order)
+        except PaymentError as error:
+            return Challenged(await self.engine.refuse(self, request, error))
+        return Paid(sale, is_cross_origin(request.headers))
