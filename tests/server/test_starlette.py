@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from starlette.routing import Host, Mount, Route
 from starlette.testclient import TestClient
 
 from coinslot import ConfigurationError, Payment, Paywall
+from coinslot.server.asgi import Message
+from coinslot.storage.memory import MemoryLedger
 from scrip import Mint, ScripCharge
 from shopping import challenge_of, pay, visit
 
@@ -132,6 +135,32 @@ def test_a_paywall_lives_as_long_as_its_app(paywall: Paywall) -> None:
     assert seen == ["up", "down", "up", "down"]
 
 
+async def test_the_ledger_is_closed_before_the_server_hears_that_the_app_has_ended(mint: Mint) -> None:
+    """A server stops its loop when the app says that it has shut down, so by then all is written."""
+    told: list[str] = []
+
+    class Closing(MemoryLedger):
+        """Says when it is closed."""
+
+        async def close(self) -> None:
+            """Takes a moment."""
+            await asyncio.sleep(0.01)
+            told.append("ledger closed")
+
+    app = Starlette()
+    Paywall([ScripCharge(mint)], secret_key="s" * 32, realm="shop", ledger=Closing()).attach(app)
+    messages: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        told.append(message["type"])
+
+    await app({"type": "lifespan", "state": {}}, receive, send)
+    assert told == ["lifespan.startup.complete", "ledger closed", "lifespan.shutdown.complete"]
+
+
 def test_a_paywall_that_cannot_work_stops_the_app_in_one_sentence(mint: Mint, tmp_path: Path) -> None:
     """A ledger that cannot be opened is a failed start, with a reason, not a 500 later."""
     ledger = tmp_path / "coinslot.db"
@@ -139,7 +168,7 @@ def test_a_paywall_that_cannot_work_stops_the_app_in_one_sentence(mint: Mint, tm
     paywall = Paywall([ScripCharge(mint)], secret_key="s" * 32, realm="shop", ledger=f"sqlite:///{ledger}")
     app = Starlette()
     paywall.attach(app)
-    with pytest.raises(Exception, match="not a database"), TestClient(app):
+    with pytest.raises(Exception, match="is not an SQLite file"), TestClient(app):
         pass
 
 

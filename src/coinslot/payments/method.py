@@ -53,11 +53,15 @@ class Recovery(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Recovery(<{len(self.data)} bytes>)"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the data wherever rich prints a traceback.
+        return [("size", len(self.data))]
+
 
 class Proof(Struct, frozen=True, kw_only=True):
     """A verified promise of money: what is written down before the world is asked.
 
-    `key` is canonical and unique for ever (`tempo:42431:0x…`). `reference` is what a look-up goes by, known
+    `key` is canonical and unique for ever (`method:network:transaction`). `reference` is what a look-up goes by, known
     before settlement. `amount` is in base units.
     """
 
@@ -195,6 +199,9 @@ class Payload(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Payload(<redacted>, source={self.source!r}, reference={self.reference!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("source", self.source), ("reference", self.reference)]
 
 
 @runtime_checkable

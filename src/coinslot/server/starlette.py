@@ -21,7 +21,7 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Host, Mount, Route
 
 from coinslot.errors import ConfigurationError, PaymentError
-from coinslot.server.asgi import ASGIApp, Passage, Receive, Scope, Send, is_charged, replay
+from coinslot.server.asgi import ASGIApp, Message, Passage, Receive, Scope, Send, is_charged, replay
 from coinslot.server.gate import Gate
 from coinslot.server.handler import GATE_ATTRIBUTE
 
@@ -63,10 +63,13 @@ class PaywallMiddleware:
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": f"coinslot: {error}"})
             raise
-        try:
-            await self._app(scope, replay([message], receive), send)
-        finally:
-            await self._paywall.aclose()
+
+        async def close_first(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):  # after this, the server stops the loop
+                await self._paywall.aclose()
+            await send(message)
+
+        await self._app(scope, replay([message], receive), close_first)
 
 
 def attach(app: Starlette, paywall: Paywall) -> None:
