@@ -1,4 +1,4 @@
-"""The page on writing a method, followed to the letter: its code is run, and what it makes is sold and bought."""
+"""The page on writing a method, followed to the letter: its code is run, and sells and buys."""
 
 from __future__ import annotations
 

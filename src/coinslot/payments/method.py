@@ -61,8 +61,8 @@ class Recovery(Struct, frozen=True):
 class Proof(Struct, frozen=True, kw_only=True):
     """A verified promise of money: what is written down before the world is asked.
 
-    `key` is canonical and unique for ever (`method:network:transaction`). `reference` is what a look-up goes by, known
-    before settlement. `amount` is in base units.
+    `key` is canonical and unique for ever (`method:network:transaction`). `reference` is what a look-up goes
+    by, known before settlement. `amount` is in base units.
     """
 
     key: str
