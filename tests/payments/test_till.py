@@ -21,7 +21,7 @@ from coinslot.errors import (
 from coinslot.payments import lease
 from coinslot.payments.events import Events, PaymentDelivered, PaymentSettled, PaymentUndelivered
 from coinslot.payments.ledger import Payment, State
-from coinslot.payments.method import Failed, NotSent, Settled, Settlement, Unknown
+from coinslot.payments.method import Failed, NotSent, Proof, Settled, Settlement, Unknown
 from coinslot.payments.till import Order, Policy, Sale, Till, fingerprint
 from coinslot.protocol import Binder, Challenge, Credential, Receipt, encode_object
 from coinslot.storage.memory import MemoryLedger
@@ -155,6 +155,29 @@ async def test_refused_proofs_leave_nothing_behind(counter: Counter) -> None:
     assert await counter.state(order) is None
     sale = await counter.till.take(counter.order(counter.mint.issue(100)))
     await sale.delivered()
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("a bug"), TimeoutError(), None], ids=["raises", "times out", "hangs"]
+)
+async def test_a_method_that_cannot_verify_is_unavailable(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    """A method that fails while it checks is 503: nothing was sent, and the proof is as good as it was."""
+
+    async def verify(credential: Credential, request: object) -> Proof:
+        if fault is not None:
+            raise fault
+        await asyncio.sleep(5)
+        raise AssertionError("it was waited for")
+
+    order = counter.order(counter.mint.issue(100))
+    with monkeypatch.context() as broken:
+        broken.setattr(counter.method, "verify", verify)
+        with pytest.raises(PaymentUnavailable):
+            await counter.till.take(order)
+    assert counter.mint.spend_requests == 0
+    await (await counter.till.take(order)).delivered()
 
 
 async def test_a_failed_settlement_is_final(counter: Counter) -> None:

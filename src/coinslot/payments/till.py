@@ -21,7 +21,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -62,7 +61,7 @@ from coinslot.payments.method import (
     Unknown,
 )
 from coinslot.payments.states import advance
-from coinslot.protocol import Credential, JSONObject, Receipt, canonical_json
+from coinslot.protocol import Credential, JSONObject, Receipt, canonical_json, format_timestamp
 
 logger = logging.getLogger("coinslot.payments")
 
@@ -252,7 +251,7 @@ class Till:
         if order.known is not None:
             return await self._resume(order)
         try:
-            proof = await order.method.verify(order.credential, order.request)
+            proof = await self._verify(order)
         except PaymentError:
             # It may be bad because somebody else's copy of it was good a moment ago.
             if (known := await self.find(order.challenge_id)) is not None:
@@ -295,6 +294,23 @@ class Till:
             payment = await self.finish(payment, State.UNDELIVERED)
             self.refuse_spent(payment, payment.fingerprint)
         return await self._move(payment, advance(payment, State.SETTLED, attempts=payment.attempts + 1))
+
+    async def _verify(self, order: Order) -> Proof:
+        """Ask a method about a proof. Raises a `PaymentError`, whatever the method raised."""
+        method = order.method
+        try:
+            return await asyncio.wait_for(
+                method.verify(order.credential, order.request), self.policy.settle_timeout
+            )
+        except PaymentError:
+            raise
+        except TimeoutError:
+            log = f"{method.name} verify: no answer in {self.policy.settle_timeout:g} s"
+        except Exception as error:  # noqa: BLE001 - a method's fault is not the payer's
+            log = f"{method.name} verify raised {_where(error)}"
+        raise PaymentUnavailable(
+            "The payment cannot be checked right now. Nothing was taken; send it again.", log=log
+        )
 
     async def _settle(self, method: ServerMethod, payment: Payment) -> Settlement:
         return await self._ask("settle", method, method.settle(payment.proof))
@@ -341,7 +357,7 @@ class Till:
         receipt = Receipt(
             method=payment.method,
             reference=settled.reference,
-            timestamp=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            timestamp=format_timestamp(now),
             external_id=payment.external_id,
             extra=dict(settled.extra),
         )

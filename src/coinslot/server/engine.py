@@ -19,7 +19,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -56,6 +55,7 @@ from coinslot.protocol import (
     encode_base64url,
     encode_object,
     find_credentials,
+    format_timestamp,
     parse_preference,
     problem_body,
 )
@@ -316,9 +316,7 @@ def _hash(data: bytes) -> str:
     return encode_base64url(hashlib.sha256(data).digest()[:16])
 
 
-@lru_cache(maxsize=4)
-def _timestamp(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+_timestamp = lru_cache(maxsize=4)(format_timestamp)
 
 
 @lru_cache(maxsize=256)
