@@ -1,0 +1,41 @@
+"""Fixtures of the sandbox's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from coinslot.methods.tempo.keys import PrivateKey
+from coinslot.sandbox.tempo import ThreadedDevnet
+from sandbox_rpc import RPC
+
+
+@pytest.fixture
+def rpc(devnet: ThreadedDevnet) -> Iterator[RPC]:
+    """The devnet's endpoint."""
+    client = RPC(devnet.rpc_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def rpc_t4(devnet_t4: ThreadedDevnet) -> Iterator[RPC]:
+    """The endpoint of the devnet with the chain's own expiring nonces."""
+    client = RPC(devnet_t4.rpc_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def payer(devnet: ThreadedDevnet) -> PrivateKey:
+    """A new account with money."""
+    key = PrivateKey.generate()
+    devnet.fund(key.address)
+    return key
+
+
+@pytest.fixture
+def shop() -> str:
+    """A new address without any."""
+    return PrivateKey.generate().address
