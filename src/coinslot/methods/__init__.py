@@ -1,0 +1,1 @@
+"""How it is paid: one package for each payment method."""

@@ -1,0 +1,276 @@
+"""What Coinslot asks a Tempo node: to try a transaction, to send it, and what became of it.
+
+A transaction with `valid_before` has a knowable end. Before it, one that is not on the chain may still come;
+once the chain's own clock is past it, one that is not on the chain never will.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from enum import Enum
+from typing import Final
+
+from msgspec import Struct
+
+from coinslot.protocol import JSONObject, JSONValue
+
+from .keys import checksum_address
+from .rpc import METHOD_NOT_FOUND, Rpc, RpcCall, RpcError, RpcRefused, RpcUnanswered
+from .wire import Transaction, Transfer, balance_of, transfers_in_logs
+
+logger = logging.getLogger("coinslot.tempo")
+
+CHAIN_LAG: Final = 10
+"""Seconds by which the chain's clock has to be past `valid_before`: nodes behind one URL may lag."""
+
+_QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_GAS_BITS: Final = 32
+_FEE_BITS: Final = 96
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 1.0
+
+
+class WrongChain(RpcError):
+    """The node is on another chain than it should be."""
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What came of a transaction that is on the chain."""
+
+    hash: str
+    succeeded: bool
+    transfers: tuple[Transfer, ...]
+
+
+class Conditions(Struct, frozen=True, kw_only=True):
+    """What a node says about a transaction that is to be made.
+
+    `balance` is in base units of the token asked about, fees are in attodollars per gas. `gas` is the node's
+    refusal if the transaction would fail.
+    """
+
+    balance: int
+    gas: int | RpcRefused
+    base_fee: int
+    priority_fee: int
+
+
+class Absence(Enum):
+    """What it means that a transaction is not on the chain."""
+
+    SO_FAR = "it may still come"
+    PERHAPS = "its time is over, and a node that lags could still be unaware of it"
+    FOREVER = "its time is over, and it did not come"
+
+
+class Node:
+    """One Tempo node. Every coroutine may raise `RpcError`."""
+
+    def __init__(self, rpc: Rpc, chain_id: int | None = None) -> None:
+        """`chain_id` is the chain that the node has to be on; without it, whatever chain it says."""
+        self._rpc = rpc
+        self._chain_id = chain_id
+        self._chain_is_checked = False
+        self._sends_sync = True
+
+    @property
+    def host(self) -> str:
+        """The host that the node is at."""
+        return self._rpc.host
+
+    async def chain_id(self) -> int:
+        """The id of the node's chain. It is asked for only if it was not given, and only once."""
+        if self._chain_id is None:
+            self._chain_id = self._quantity(await self._rpc.read("eth_chainId"))
+            self._chain_is_checked = True
+        return self._chain_id
+
+    async def check_chain(self) -> None:
+        """Raise `WrongChain` if the node is on another chain than it has to be. Asks until it is not."""
+        if self._chain_is_checked:
+            return
+        expected, actual = self._chain_id, self._quantity(await self._rpc.read("eth_chainId"))
+        if expected is not None and actual != expected:
+            raise WrongChain(f"the node at {self.host} is on chain {actual}, not on {expected}")
+        self._chain_id, self._chain_is_checked = actual, True
+
+    async def simulate(self, transaction: Transaction, sender: str) -> None:
+        """Run `transaction` on the latest state, fee and window included. Raises `RpcRefused` if it fails."""
+        await self._rpc.read("eth_call", transaction_object(transaction, sender), "latest")
+
+    async def survey(self, transaction: Transaction, sender: str, token: str) -> Conditions:
+        """What `transaction` would take on the latest state; in one request if the node takes batches."""
+        balance, gas, gas_price, priority_fee = await self._rpc.read_all(
+            _balance_call(token, sender),
+            ("eth_estimateGas", [transaction_object(transaction, sender, priced=False)]),
+            ("eth_gasPrice", []),
+            ("eth_maxPriorityFeePerGas", []),
+        )
+        priority = 0 if isinstance(priority_fee, RpcRefused) else self._quantity(priority_fee, _FEE_BITS)
+        return Conditions(
+            balance=self._word(_granted(balance)),
+            gas=gas if isinstance(gas, RpcRefused) else self._quantity(gas, _GAS_BITS),
+            base_fee=max(self._quantity(_granted(gas_price), _FEE_BITS) - priority, 0),
+            priority_fee=priority,
+        )
+
+    async def balance(self, token: str, owner: str) -> int:
+        """How many base units of `token` the account `owner` holds."""
+        method, params = _balance_call(token, owner)
+        return self._word(await self._rpc.read(method, *params))
+
+    async def fund(self, address: str, seconds: float) -> list[str]:
+        """Have the faucet of a test network's node send tokens to `address`: the transactions' hashes."""
+        hashes = await self._rpc.send("tempo_fundAddress", address, seconds=seconds)
+        if not isinstance(hashes, list) or not hashes:
+            raise self._nonsense("a list of transactions")
+        return [str(transaction) for transaction in hashes]
+
+    async def send(self, transaction: Transaction, seconds: float) -> Receipt | None:
+        """Broadcast `transaction`, and wait for its receipt if the node knows how to.
+
+        Raises `RpcUnreachable` only if the node cannot have got it.
+        """
+        raw = "0x" + transaction.encode().hex()
+        if self._sends_sync:
+            try:
+                answer = await self._rpc.send("eth_sendRawTransactionSync", raw, seconds=seconds)
+            except RpcRefused as refusal:
+                if refusal.code != METHOD_NOT_FOUND:
+                    raise
+                logger.info(
+                    "the node at %s has no eth_sendRawTransactionSync: receipts are polled for", self.host
+                )
+                self._sends_sync = False
+            else:
+                return self._receipt(answer, transaction_hash(transaction))
+        await self._rpc.send("eth_sendRawTransaction", raw, seconds=seconds)
+        return None
+
+    async def receipt(self, transaction_hash: str) -> Receipt | None:
+        """The receipt of a transaction, if it is on the chain."""
+        answer = await self._rpc.read("eth_getTransactionReceipt", transaction_hash)
+        return self._receipt(answer, transaction_hash)
+
+    async def wait_for_receipt(self, transaction_hash: str) -> Receipt:
+        """Ask until there is a receipt, however the node fails meanwhile. The caller sets the time limit."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                receipt = await self.receipt(transaction_hash)
+            except RpcError as error:
+                logger.warning("asking for the receipt of %s: %s", transaction_hash, error)
+                receipt = None
+            if receipt is not None:
+                return receipt
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def find(self, transaction_hash: str, valid_before: int) -> Receipt | Absence:
+        """The receipt of a transaction, or what its absence means."""
+        receipt = await self.receipt(transaction_hash)
+        if receipt is not None:
+            return receipt
+        time = await self._latest_time()
+        if time < valid_before:
+            return Absence.SO_FAR
+        if time < valid_before + CHAIN_LAG:
+            return Absence.PERHAPS
+        # It may have come between the two questions.
+        return await self.receipt(transaction_hash) or Absence.FOREVER
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._rpc.aclose()
+
+    async def _latest_time(self) -> int:
+        """The timestamp of the latest block, in Unix seconds."""
+        block = await self._rpc.read("eth_getBlockByNumber", "latest", False)
+        if not isinstance(block, dict):
+            raise self._nonsense("a block")
+        return self._quantity(block.get("timestamp"))
+
+    def _quantity(self, value: JSONValue, bits: int = 256) -> int:
+        """A number of so many bits as JSON-RPC writes it: `0x` and hexadecimal digits."""
+        if not isinstance(value, str) or not _QUANTITY.fullmatch(value) or int(value, 16) >> bits:
+            raise self._nonsense("such a number")
+        return int(value, 16)
+
+    def _word(self, value: JSONValue) -> int:
+        """The 256-bit number that a contract returned."""
+        if not isinstance(value, str) or len(value) != 2 + 64:
+            raise self._nonsense("what a contract returns")
+        return self._quantity(value)
+
+    def _receipt(self, answer: JSONValue, transaction_hash: str) -> Receipt | None:
+        if answer is None:
+            return None
+        if not isinstance(answer, dict):
+            raise self._nonsense("a receipt")
+        found, status = answer.get("transactionHash"), answer.get("status")
+        if not isinstance(found, str) or found.lower() != transaction_hash or status not in ("0x0", "0x1"):
+            raise self._nonsense("the receipt of this transaction")
+        return Receipt(
+            hash=transaction_hash,
+            succeeded=status == "0x1",
+            transfers=tuple(transfers_in_logs(answer.get("logs"))),
+        )
+
+    def _nonsense(self, what: str) -> RpcUnanswered:
+        return RpcUnanswered(f"the node at {self.host} answered with something that is not {what}")
+
+
+def transaction_hash(transaction: Transaction) -> str:
+    """The hash of a signed transaction, as JSON-RPC writes it."""
+    return "0x" + transaction.hash().hex()
+
+
+def transaction_object(transaction: Transaction, sender: str, *, priced: bool = True) -> JSONObject:
+    """A transaction as `eth_call` and `eth_estimateGas` take it; without gas and fees unless `priced`.
+
+    The batch is `calls` followed by the call at the top level. Even a node that knows nothing of batches
+    understands a single call, because it stands where every node looks for it.
+    """
+    calls: list[JSONObject] = [
+        {
+            **({} if call.to is None else {"to": checksum_address(call.to)}),
+            "value": hex(call.value),
+            "data": "0x" + call.data.hex(),
+        }
+        for call in transaction.calls
+    ]
+    *leading, last = calls
+    members: JSONObject = {
+        "type": "0x76",
+        "from": sender,
+        **last,
+        "chainId": hex(transaction.chain_id),
+        "nonceKey": hex(transaction.nonce_key),
+        "nonce": hex(transaction.nonce),
+    }
+    if leading:
+        members["calls"] = list(leading)
+    if transaction.valid_before is not None:
+        members["validBefore"] = hex(transaction.valid_before)
+    if transaction.valid_after is not None:
+        members["validAfter"] = hex(transaction.valid_after)
+    if transaction.fee_token is not None:
+        members["feeToken"] = checksum_address(transaction.fee_token)
+    if priced:
+        members["gas"] = hex(transaction.gas_limit)
+        members["maxFeePerGas"] = hex(transaction.max_fee_per_gas)
+        members["maxPriorityFeePerGas"] = hex(transaction.max_priority_fee_per_gas)
+    return members
+
+
+def _granted(result: JSONValue | RpcRefused) -> JSONValue:
+    if isinstance(result, RpcRefused):
+        raise result
+    return result
+
+
+def _balance_call(token: str, owner: str) -> RpcCall:
+    return "eth_call", [{"to": token, "data": "0x" + balance_of(owner).hex()}, "latest"]

@@ -1,0 +1,161 @@
+"""TIP-20, Tempo's token standard: the calls that move tokens, and the events that say they moved.
+
+A transfer is looked at from both ends. In pull it is read from a transaction's calls before that is broadcast
+(draft-tempo-charge §Transaction Verification); in push from the logs of a receipt (§Hash Verification).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from coinslot.errors import AmountError
+from coinslot.methods.tempo.keys import ADDRESS_LENGTH, checksum_address, keccak256, parse_address
+from coinslot.methods.tempo.memo import MEMO_LENGTH
+from coinslot.methods.tempo.transaction import Call
+from coinslot.protocol.encoding import JSONValue
+
+_WORD: Final = 32
+_PADDING: Final = bytes(_WORD - ADDRESS_LENGTH)
+
+_TRANSFER: Final = keccak256(b"transfer(address,uint256)")[:4]
+_TRANSFER_WITH_MEMO: Final = keccak256(b"transferWithMemo(address,uint256,bytes32)")[:4]
+_BALANCE_OF: Final = keccak256(b"balanceOf(address)")[:4]
+
+_TRANSFER_EVENT: Final = keccak256(b"Transfer(address,address,uint256)")
+_TRANSFER_WITH_MEMO_EVENT: Final = keccak256(b"TransferWithMemo(address,address,uint256,bytes32)")
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """Tokens that move. `amount` is in the token's base units; addresses are EIP-55 checksummed.
+
+    `memo` is 32 bytes, or None for a plain transfer. `sender` is known from a log; from a call it is None,
+    and means the transaction's sender.
+    """
+
+    token: str
+    recipient: str
+    amount: int
+    memo: bytes | None = None
+    sender: str | None = None
+
+
+def transfer(to: str, amount: int) -> bytes:
+    """Calldata of `transfer(to, amount)`. Raises `AddressError` or `AmountError`."""
+    return _TRANSFER + _address_word(to) + _amount_word(amount)
+
+
+def transfer_with_memo(to: str, amount: int, memo: bytes) -> bytes:
+    """Calldata of `transferWithMemo(to, amount, memo)`.
+
+    `memo` is 32 bytes. Raises `AddressError`, `AmountError`, or `ValueError` for the memo.
+    """
+    if len(memo) != MEMO_LENGTH:
+        raise ValueError(f"a memo has {MEMO_LENGTH} bytes, not {len(memo)}")
+    return _TRANSFER_WITH_MEMO + _address_word(to) + _amount_word(amount) + memo
+
+
+def balance_of(address: str) -> bytes:
+    """Calldata of `balanceOf(address)`. Raises `AddressError`."""
+    return _BALANCE_OF + _address_word(address)
+
+
+def decode_call(call: Call) -> Transfer | None:
+    """The transfer that a call makes, or None if it is anything else.
+
+    Only the one encoding that a compiler makes is a transfer here: exact length, addresses padded with zeros,
+    no native value beside it.
+    """
+    selector, arguments = call.data[:4], call.data[4:]
+    sizes = {_TRANSFER: 2 * _WORD, _TRANSFER_WITH_MEMO: 3 * _WORD}
+    if call.to is None or call.value or sizes.get(selector) != len(arguments):
+        return None
+    recipient = _read_address(arguments[:_WORD])
+    if recipient is None:
+        return None
+    return Transfer(
+        token=checksum_address(call.to),
+        recipient=recipient,
+        amount=int.from_bytes(arguments[_WORD : 2 * _WORD]),
+        memo=arguments[2 * _WORD :] or None,
+    )
+
+
+def transfers_in_logs(logs: JSONValue) -> list[Transfer]:
+    """The transfers that a receipt's `logs` report, in their order.
+
+    A transfer with a memo emits `Transfer` and, right beside it, `TransferWithMemo`: such a pair is one
+    transfer. Whatever is not a well-formed log of these two events is passed over, so any JSON value will do.
+    """
+    transfers: list[Transfer] = []
+    previous: Transfer | None = None  # the transfer of the log just before, if it may still be half of a pair
+    for log in logs if isinstance(logs, list) else []:
+        current = _read_log(log)
+        if current is not None and previous is not None and _is_pair(previous, current):
+            transfers[-1] = current if current.memo is not None else previous
+            previous = None
+            continue
+        if current is not None:
+            transfers.append(current)
+        previous = current
+    return transfers
+
+
+def _is_pair(one: Transfer, other: Transfer) -> bool:
+    return (one.memo is None) != (other.memo is None) and (
+        (one.token, one.sender, one.recipient, one.amount)
+        == (other.token, other.sender, other.recipient, other.amount)
+    )
+
+
+def _read_log(log: JSONValue) -> Transfer | None:
+    """`from`, `to` and `memo` are indexed, so they are topics; the amount is all of the data."""
+    if not isinstance(log, dict):
+        return None
+    topics = log.get("topics")
+    if not isinstance(topics, list) or not 3 <= len(topics) <= 4:
+        return None
+    token = _read_hex(log.get("address"), ADDRESS_LENGTH)
+    amount = _read_hex(log.get("data"), _WORD)
+    event, *words = [_read_hex(topic, _WORD) for topic in topics]
+    if event != (_TRANSFER_EVENT if len(topics) == 3 else _TRANSFER_WITH_MEMO_EVENT):
+        return None
+    sender, recipient = _read_address(words[0]), _read_address(words[1])
+    memo = words[2] if len(words) == 3 else None
+    if token is None or amount is None or sender is None or recipient is None or words[-1] is None:
+        return None
+    return Transfer(
+        token=checksum_address(token),
+        recipient=recipient,
+        amount=int.from_bytes(amount),
+        memo=memo,
+        sender=sender,
+    )
+
+
+def _read_hex(value: JSONValue, size: int) -> bytes | None:
+    """Exactly `size` bytes from `0x…`, or None."""
+    if not isinstance(value, str) or len(value) != 2 + 2 * size or not value.startswith("0x"):
+        return None
+    try:
+        data = bytes.fromhex(value[2:])
+    except ValueError:
+        return None
+    return data if len(data) == size else None  # fromhex passes over spaces
+
+
+def _read_address(word: bytes | None) -> str | None:
+    if word is None or not word.startswith(_PADDING):
+        return None
+    return checksum_address(word[len(_PADDING) :])
+
+
+def _address_word(address: str) -> bytes:
+    return _PADDING + parse_address(address)
+
+
+def _amount_word(amount: int) -> bytes:
+    if not 0 <= amount < 2**256:
+        raise AmountError("an amount on Tempo is from 0 to 2**256 - 1 base units")
+    return amount.to_bytes(_WORD)
