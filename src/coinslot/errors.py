@@ -22,6 +22,7 @@
     │   ├── BadRequest              400  bad-request
     │   ├── MethodUnsupported       400  method-unsupported
     │   ├── HttpsRequired           403  https-required
+    │   ├── NotHonoured             403  payment-undelivered: received, and given up on delivering
     │   ├── PaymentInProgress       409  payment-in-progress
     │   ├── PaymentUnavailable      503  payment-unavailable: nothing was sent, the credential is still good
     │   └── OutcomeUnknown          503  payment-outcome-unknown: sent, and no answer yet
@@ -168,6 +169,12 @@ class HttpsRequired(PaymentError):
     """Payment over plain http from a peer that is not loopback."""
 
     slug = "https-required"
+
+
+class NotHonoured(PaymentError):
+    """The payment was received, delivering failed too often or too long ago, and a refund is due."""
+
+    slug = "payment-undelivered"
 
 
 class PaymentInProgress(PaymentError):

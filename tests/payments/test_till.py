@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from coinslot.errors import (
     InvalidChallenge,
     LedgerError,
+    NotHonoured,
     OutcomeUnknown,
     PaymentError,
     PaymentInProgress,
@@ -40,7 +42,7 @@ class Counter:
     ledger: MemoryLedger
     now: float = 1_000_000.0
 
-    def order(self, note: str, *, nonce: str = "1", known: Payment | None = None) -> Order:
+    def order(self, note: str, *, nonce: str = "1") -> Order:
         """An order that pays challenge `nonce` with `note`."""
         request = encode_object({"amount": "100", "currency": "scrip", "externalId": "order-7"})
         bound = {"request": request, "opaque": encode_object({"nonce": nonce})}
@@ -59,7 +61,6 @@ class Counter:
             request=challenge.decode_request(),
             route="GET /paid",
             expires_at=self.now + 300,
-            known=known,
         )
 
     async def again(self, order: Order) -> Sale:
@@ -67,7 +68,7 @@ class Counter:
         known = await self.till.find(order.challenge_id)
         assert known is not None
         self.till.refuse_spent(known, order.fingerprint)
-        return await self.till.take(replace(order, known=known))
+        return await self.till.take(replace(order, is_known=True))
 
     async def state(self, order: Order) -> State | None:
         """What the ledger says."""
@@ -260,6 +261,44 @@ async def test_a_raising_settlement_is_unknown_and_says_nothing_secret(
     assert f"could not spend {note}" not in caplog.text
 
 
+@pytest.mark.parametrize("nonsense", [None, "settled"])
+async def test_an_answer_that_is_no_settlement_is_unknown(
+    counter: Counter, nonsense: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method that answers something else has not said that the money is here."""
+
+    async def settle(proof: Proof) -> Any:
+        return nonsense
+
+    monkeypatch.setattr(counter.method, "settle", settle)
+    order = counter.order(counter.mint.issue(100))
+    with pytest.raises(OutcomeUnknown):
+        await counter.till.take(order)
+    assert await counter.state(order) is State.UNKNOWN
+
+
+async def test_a_receipt_that_cannot_be_written_is_written_plainer(counter: Counter) -> None:
+    """What a method adds to its receipts must not cost the payer what they paid for."""
+    counter.mint.after = lambda note: Settled(reference=note, extra={"status": "reserved", "x": "\ud800"})
+    sale = await counter.till.take(counter.order(counter.mint.issue(100)))
+    assert Receipt.parse(sale.payment.receipt or "").extra == {}
+    await sale.delivered()
+
+
+async def test_a_delivery_that_cannot_be_written_down_is_not_the_app_s_fault(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the last byte there is nobody to tell but the operator."""
+    sale = await counter.till.take(counter.order(counter.mint.issue(100)))
+
+    async def replace(before: Payment, after: Payment) -> bool:
+        raise LedgerError("disk full")
+
+    monkeypatch.setattr(counter.ledger, "replace", replace)
+    await sale.delivered()
+    assert "disk full" in caplog.text
+
+
 async def test_a_caller_who_goes_away_leaves_a_settled_payment(counter: Counter) -> None:
     """Cancelling the request does not cancel the money: the payer finds it settled, and free to take."""
     order = counter.order(counter.mint.issue(100))
@@ -285,7 +324,7 @@ async def test_a_payment_is_redelivered_a_few_times_then_given_up(counter: Count
         await (await counter.again(order)).returned()
     assert await counter.state(order) is State.UNDELIVERED
     assert len(heard) == 1
-    with pytest.raises(InvalidChallenge, match="refund"):
+    with pytest.raises(NotHonoured, match="refund"):
         await counter.again(order)
     assert counter.mint.spend_requests == 1
 
@@ -295,7 +334,7 @@ async def test_redelivery_ends_with_its_window(counter: Counter) -> None:
     order = counter.order(counter.mint.issue(100))
     await (await counter.till.take(order)).returned()
     counter.now += 3601
-    with pytest.raises(InvalidChallenge, match="refund"):
+    with pytest.raises(NotHonoured, match="refund"):
         await counter.again(order)
     assert await counter.state(order) is State.UNDELIVERED
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from coinslot import Paywall
@@ -36,13 +39,12 @@ def app(paywall: Paywall) -> ASGIApp:
 
 
 async def test_a_bare_app_is_charged_for(app: ASGIApp, mint: Mint) -> None:
-    """Paid for, it answers as it always does, with a receipt; OPTIONS is free."""
+    """Paid for, it answers as it always does, with a receipt."""
     async with visit(app) as http:
         response = await pay(http, mint, "POST", "/x", content=b"hello")
         assert response.text == "hello!"
         assert response.headers["cache-control"] == "no-store, private"
         assert "payment-receipt" in response.headers
-        assert (await http.options("/x")).status_code == 204
 
 
 async def test_large_and_chunked_bodies_are_not_held(app: ASGIApp, mint: Mint) -> None:
@@ -115,8 +117,8 @@ async def test_odd_headers_are_402(app: ASGIApp, headers: list[tuple[bytes, byte
     assert sent[0]["status"] == 402
 
 
-async def test_other_protocols_pass(paywall: Paywall) -> None:
-    """Lifespan and WebSocket messages go to the app untouched."""
+async def test_lifespan_passes_and_websockets_do_not(paywall: Paywall) -> None:
+    """Lifespan messages go to the app untouched; a WebSocket, which cannot be paid for, is closed."""
     seen: list[str] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,37 +126,150 @@ async def test_other_protocols_pass(paywall: Paywall) -> None:
 
     app = paywall.charge("0.01").asgi(inner)
     await conversation(app, [], type="lifespan")
-    await conversation(app, [], type="websocket")
-    assert seen == ["lifespan", "websocket"]
+    assert await conversation(app, [], type="websocket") == [{"type": "websocket.close"}]
+    assert seen == ["lifespan"]
 
 
-async def test_a_client_that_hangs_up_while_it_is_served_may_come_again(paywall: Paywall, mint: Mint) -> None:
-    """A server that refuses the last byte has not delivered it: the same credential is honoured again."""
+async def test_options_is_free_and_sells_nothing(paywall: Paywall) -> None:
+    """A CORS preflight reaches the app; any other OPTIONS is answered without it."""
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["method"])
+
+    app = paywall.charge("0.01").asgi(inner)
+    answer = await conversation(app, [], method="OPTIONS", headers=[])
+    assert answer[0]["status"] == 204
+    assert seen == []
+    await conversation(app, [], method="OPTIONS", headers=[(b"access-control-request-method", b"GET")])
+    assert seen == ["OPTIONS"]
+
+
+def paid_scope(authorization: str, method: str = "POST") -> Scope:
+    """A request for /x with a credential, as a server hands it over."""
+    return {
+        "type": "http",
+        "method": method,
+        "path": "/x",
+        "query_string": b"",
+        "headers": [(b"host", b"shop.example"), (b"authorization", authorization.encode())],
+        "client": None,
+        "scheme": "http",
+    }
+
+
+class Client:
+    """A server's view of a client, which may be gone: told by `receive`, or only by `send` raising."""
+
+    def __init__(self, *, gone: bool = False, raises: bool = False) -> None:
+        self.sent: list[Message] = []
+        self._gone = gone
+        self._raises = raises
+        self._asked = False
+
+    async def receive(self) -> Message:
+        """An empty body, and then nothing, or that the client is gone."""
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request"}
+        if not self._gone:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Takes everything, for a client that is gone as well; or raises."""
+        if self._raises:
+            raise OSError("the client is gone")
+        self.sent.append(message)
+
+
+@pytest.mark.parametrize(
+    "client", [Client(gone=True), Client(raises=True)], ids=["silently", "with an error"]
+)
+async def test_a_client_that_hangs_up_while_it_is_served_may_come_again(
+    paywall: Paywall, mint: Mint, client: Client
+) -> None:
+    """What a client that was gone did not get was not delivered: the same credential is honoured again."""
     app = paywall.charge("0.01").asgi(echo)
     async with visit(app) as http:
-        challenge = challenge_of(await http.post("/x"))
-        authorization = credential(challenge, mint.issue(1))
-        headers = [(b"authorization", authorization.encode())]
-
-        async def receive() -> Message:
-            return {"type": "http.request"}
-
-        async def broken(message: Message) -> None:
-            raise OSError("the client is gone")
-
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/x",
-            "query_string": b"",
-            "headers": headers,
-            "client": None,
-        }
-        with pytest.raises(OSError, match="gone"):
-            await app(scope, receive, broken)
+        authorization = credential(challenge_of(await http.post("/x")), mint.issue(1))
+        with contextlib.suppress(OSError):
+            await app(paid_scope(authorization), client.receive, client.send)
         response = await http.post("/x", headers={"Authorization": authorization})
-    assert response.status_code == 200
+        assert response.status_code == 200
+        again = await http.post("/x", headers={"Authorization": authorization})
+    assert problem(again) == "invalid-challenge"
     assert mint.spend_requests == 1
+
+
+async def test_a_client_that_stays_is_delivered_to(paywall: Paywall, mint: Mint) -> None:
+    """A client that is still there when the last byte goes has used its credential."""
+    app, client = paywall.charge("0.01").asgi(echo), Client()
+    async with visit(app) as http:
+        authorization = credential(challenge_of(await http.post("/x")), mint.issue(1))
+        await app(paid_scope(authorization), client.receive, client.send)
+        assert client.sent[0]["status"] == 200
+        again = await http.post("/x", headers={"Authorization": authorization})
+    assert problem(again) == "invalid-challenge"
+
+
+@pytest.mark.parametrize("kind", ["http.response.pathsend", "http.response.zerocopysend"])
+async def test_files_sent_by_the_server_are_delivered(paywall: Paywall, mint: Mint, kind: str) -> None:
+    """A response whose bytes the server fetches itself is delivered like any other."""
+
+    async def files(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": kind, "path": "/etc/hostname"})
+
+    gate, client = paywall.charge("0.01"), Client()
+    async with visit(gate.asgi(echo)) as http:
+        authorization = credential(challenge_of(await http.post("/x")), mint.issue(1))
+        await gate.asgi(files)(paid_scope(authorization), client.receive, client.send)
+        again = await http.post("/x", headers={"Authorization": authorization})
+    assert problem(again) == "invalid-challenge"
+
+
+async def test_an_unbound_body_is_paid_for_once(paywall: Paywall, mint: Mint) -> None:
+    """What cannot be known again, a streamed body, is used up when its answer starts."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"a prompt"
+
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"an ans", "more_body": True})
+        raise OSError("the client is gone")
+
+    gate = paywall.charge("0.01")
+    async with visit(gate.asgi(breaks)) as http:
+        authorization = credential(challenge_of(await http.post("/x", content=pieces())), mint.issue(1))
+        headers = {"Authorization": authorization}
+        with contextlib.suppress(httpx2.HTTPError, OSError):
+            await http.post("/x", content=pieces(), headers=headers)
+        assert problem(await http.post("/x", content=pieces(), headers=headers)) == "invalid-challenge"
+
+
+async def test_a_body_longer_than_it_says_is_not_held(paywall: Paywall) -> None:
+    """A length beside a transfer encoding, or an untrue one, makes nobody hold an endless body."""
+    gate = paywall.charge("0.01")
+    asked = 0
+
+    async def endless() -> Message:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"x" * 65536, "more_body": True}
+
+    async def ignore(message: Message) -> None:
+        return None
+
+    for headers in (
+        [(b"content-length", b"1"), (b"transfer-encoding", b"chunked")],
+        [(b"content-length", b"1")],
+    ):
+        asked = 0
+        scope = {**paid_scope(""), "headers": headers}
+        await gate.asgi(echo)(scope, endless, ignore)
+        assert asked <= 17
 
 
 async def test_a_cancelled_request_leaves_its_payment_to_be_had(paywall: Paywall, mint: Mint) -> None:
@@ -163,14 +278,11 @@ async def test_a_cancelled_request_leaves_its_payment_to_be_had(paywall: Paywall
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(5)
 
-    gate = paywall.charge("0.01")
+    gate, client = paywall.charge("0.01"), Client()
     async with visit(gate.asgi(echo)) as http:
-        challenge = challenge_of(await http.get("/x"))
-        authorization = credential(challenge, mint.issue(1))
-        request = asyncio.create_task(
-            conversation(
-                gate.asgi(slow), [], method="GET", headers=[(b"authorization", authorization.encode())]
-            )
+        authorization = credential(challenge_of(await http.get("/x")), mint.issue(1))
+        request = asyncio.ensure_future(
+            gate.asgi(slow)(paid_scope(authorization, "GET"), client.receive, client.send)
         )
         await asyncio.sleep(0.05)
         request.cancel()

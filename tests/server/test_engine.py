@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
 from coinslot import (
+    BadRequest,
     Challenge,
     Challenged,
     ChallengeIssued,
@@ -20,11 +22,13 @@ from coinslot import (
     CredentialRefused,
     Gate,
     Paid,
+    PaymentRequired,
     Paywall,
     Receipt,
     Request,
     Response,
 )
+from coinslot.payments import lease
 from coinslot.protocol import encode_base64url, encode_object, strict_json
 from scrip import Mint, ScripCharge, credential
 
@@ -76,6 +80,15 @@ async def accepted(gate: Gate, request: Request) -> Paid:
     decision = await gate.decide(request)
     assert isinstance(decision, Paid), decision
     return decision
+
+
+def raising(error: Exception) -> Callable[[Request], str]:
+    """A price that cannot be computed."""
+
+    def price(request: Request) -> str:
+        raise error
+
+    return price
 
 
 async def test_by_hand(paywall: Paywall, mint: Mint) -> None:
@@ -219,7 +232,9 @@ async def test_foreign_challenges_are_refused(paywall: Paywall, mint: Mint) -> N
 
 async def test_an_expired_challenge_is_refused(mint: Mint) -> None:
     """After its time a challenge is `payment-expired`, with a fresh one beside it."""
-    paywall = Paywall([ScripCharge(mint)], secret_key=SECRET, realm="shop", ledger="memory:", expires_in=-1)
+    paywall = Paywall(
+        [ScripCharge(mint)], secret_key=SECRET, realm="shop", ledger="memory:", expires_in=0.001
+    )
     gate = paywall.charge("0.01")
     authorization = credential(await challenge_for(gate, ask()), mint.issue(1))
     status, slug, _ = await refused(gate, authorized(ask(), authorization))
@@ -330,6 +345,7 @@ async def test_several_methods_in_one_402_and_accept_payment(mint: Mint) -> None
     assert await offered("*/*;q=0.1, scrip/charge;q=0") == ["gold"]
     assert await offered("stripe/charge") == ["scrip", "gold"]
     assert await offered("%%%") == ["scrip", "gold"]
+    assert await offered("gold/charge" + " " * 100_000) == ["scrip", "gold"]
     # Each is payable.
     _, _, response = await refused(gate, ask())
     for challenge in challenges(response):
@@ -365,6 +381,74 @@ async def test_a_price_by_callable(paywall: Paywall, mint: Mint) -> None:
     await accepted(gate, authorized(high_request, credential(high, mint.issue(5))))
 
 
+async def test_a_cheap_payment_is_not_redelivered_dear(paywall: Paywall, mint: Mint) -> None:
+    """A payment that is owed its delivery is not good for what the same path sells at another price."""
+    gate = paywall.charge(lambda request: request.header("X-Price") or "0.01")
+    authorization = credential(await challenge_for(gate, ask()), mint.issue(1))
+    paid = await accepted(gate, authorized(ask(), authorization))
+    await paid.returned()
+    dear = authorized(ask(headers={"X-Price": "5.00"}), authorization)
+    assert (await refused(gate, dear))[1] == "payment-insufficient"
+    await accepted(gate, authorized(ask(), authorization))
+
+
+async def test_a_price_that_fell_is_told_so(paywall: Paywall, mint: Mint) -> None:
+    """A challenge for more than is asked now is refused, and not as insufficient."""
+    dear, cheap = paywall.charge("0.05"), paywall.charge("0.01")
+    request = authorized(ask(), credential(await challenge_for(dear, ask()), mint.issue(5)))
+    assert (await refused(cheap, request))[1] == "invalid-challenge"
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        (lambda request: "0.00001", (503, "payment-unavailable")),
+        (lambda request: str(request.query), (503, "payment-unavailable")),
+        (raising(BadRequest("No such size.")), (400, "bad-request")),
+        (raising(PaymentRequired("Never mind.")), (503, "payment-unavailable")),
+    ],
+    ids=["too fine", "from the query", "its own refusal", "a refusal that needs a price"],
+)
+async def test_a_computed_price_that_cannot_be_is_no_fault(
+    paywall: Paywall, price: Callable[[Request], str], expected: tuple[int, str]
+) -> None:
+    """What a price's callable makes of a stranger's request ends in an answer."""
+    assert (await refused(paywall.charge(price), ask(query="size=huge")))[:2] == expected
+
+
+async def test_a_payment_that_is_forgotten_by_hand_may_be_had_again(
+    paywall: Paywall, mint: Mint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `Paid` that nobody ended, because of an exception say, lets its lease lapse."""
+    monkeypatch.setattr(lease, "SECONDS", 0.1)
+    gate = paywall.charge("0.01")
+    request = authorized(ask(), credential(await challenge_for(gate, ask()), mint.issue(1)))
+    await accepted(gate, request)
+    assert (await refused(gate, request))[1] == "payment-in-progress"
+    gc.collect()
+    await asyncio.sleep(0.15)
+    await accepted(gate, request)
+
+
+async def test_closing_waits_for_what_was_served_by_hand(mint: Mint) -> None:
+    """What `with_receipt` began to write down is written when the paywall has closed."""
+    paywall = Paywall([ScripCharge(mint)], secret_key=SECRET, realm="shop", ledger="memory:")
+    gate = paywall.charge("0.01")
+    challenge = await challenge_for(gate, ask())
+    paid = await accepted(gate, authorized(ask(), credential(challenge, mint.issue(1))))
+    paid.with_receipt(Response(status=200, headers=(), body=b""))
+    await paywall.aclose()
+    payment = await paywall.ledger.find(challenge.id)
+    assert payment is not None
+    assert payment.state == "delivered"
+
+
+def test_queries_differ_whatever_their_characters() -> None:
+    """Two queries are never taken for one, and a path cannot write lines of its own into the log."""
+    assert ask(query="q=日").query != ask(query="q=中").query
+    assert "\n" not in ask(path="/a\nERROR forged").label
+
+
 async def test_a_price_that_no_method_takes_is_503(paywall: Paywall) -> None:
     """A computed price beyond every method is the seller's trouble: 503, and no empty challenge."""
     gate = paywall.charge(lambda _: "100000")
@@ -385,6 +469,7 @@ async def test_a_price_that_no_method_takes_is_503(paywall: Paywall) -> None:
         ("http", None, {}, True),
         ("http", "127.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, False),
         ("http", "127.0.0.1", {"Forwarded": "for=203.0.113.9"}, False),
+        ("http", "127.0.0.1", {"X-Real-IP": "203.0.113.9"}, False),
         ("https", "127.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, True),
     ],
 )

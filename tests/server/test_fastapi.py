@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
 import httpx2
@@ -258,7 +258,8 @@ async def test_a_failed_delivery_may_be_had_again(
             assert response.status_code in {500, 404, 418}, attempt
             assert "payment-receipt" not in response.headers
         given_up = await http.get(url, headers={"Authorization": authorization})
-    assert problem(given_up) == "invalid-challenge"
+    assert (given_up.status_code, problem(given_up)) == (403, "payment-undelivered")
+    assert "www-authenticate" not in given_up.headers
     assert mint.spend_requests == 1
     payment = await paywall.ledger.find(challenge.id)
     assert payment is not None
@@ -345,6 +346,109 @@ def test_a_partial_is_refused_at_start_up(paywall: Paywall) -> None:
     app.get("/paid")(functools.partial(paid, name="x"))
     with pytest.raises(ConfigurationError, match="no route leads"):
         started(app)
+
+
+def test_one_gate_on_two_handlers_vouches_for_neither(paywall: Paywall) -> None:
+    """A gate that is reached by one handler does not hide that another one is not."""
+    app = FastAPI()
+    paywall.attach(app)
+    penny = paywall.charge("0.01")
+
+    @app.get("/a")
+    @penny
+    async def a() -> str:
+        return "a"
+
+    @penny
+    @app.get("/b")
+    async def b() -> str:
+        return "free!"
+
+    with pytest.raises(ConfigurationError, match=r"\.b is charged for"):
+        started(app)
+
+
+async def test_a_cache_above_the_charge_sells_nothing_twice(paywall: Paywall, mint: Mint) -> None:
+    """What answers in the charge's place is found out: such an answer is a fault, not a free ride."""
+    app = FastAPI()
+    paywall.attach(app)
+    kept: list[str] = []
+
+    def cached(function: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+        @functools.wraps(function)
+        async def from_cache() -> str:
+            if not kept:
+                kept.append(await function())
+            return kept[0]
+
+        return from_cache
+
+    @app.get("/paid")
+    @cached
+    @paywall.charge("0.01")
+    async def paid() -> str:
+        return "dear"
+
+    async with visit(app) as http:
+        assert (await pay(http, mint, "GET", "/paid")).json() == "dear"
+        assert (await pay(http, mint, "GET", "/paid", note="forged")).status_code == 500
+
+
+def test_a_payment_that_only_type_checkers_see_is_refused(paywall: Paywall) -> None:
+    """An annotation that cannot be resolved would leave the parameter empty after the money moved."""
+
+    async def paid(payment: "HiddenPayment.Payment") -> str:  # type: ignore[name-defined]  # noqa: F821, UP037
+        return "never"
+
+    with pytest.raises(ConfigurationError, match="outside TYPE_CHECKING"):
+        paywall.charge("0.01")(paid)
+
+
+async def test_options_of_a_charged_route_is_free_and_empty(paywall: Paywall) -> None:
+    """A route that lists OPTIONS itself answers it without running the handler."""
+    app = FastAPI()
+    paywall.attach(app)
+
+    @app.api_route("/paid", methods=["GET", "OPTIONS"])
+    @paywall.charge("0.01")
+    async def paid() -> str:
+        return "dear"
+
+    async with visit(app) as http:
+        response = await http.options("/paid")
+    assert (response.status_code, response.headers["allow"], response.content) == (204, "GET, OPTIONS", b"")
+
+
+async def test_two_apps_share_a_paywall(paywall: Paywall, mint: Mint) -> None:
+    """Each app serves its own handlers, and the charge of the other app's is not missed."""
+    apps = [FastAPI(), FastAPI()]
+    for number, app in enumerate(apps):
+        paywall.attach(app)
+        app.get("/paid")(paywall.charge("0.01")(numbered(number)))
+    for number, app in enumerate(apps):
+        async with visit(app) as http:
+            assert (await pay(http, mint, "GET", "/paid")).json() == number
+
+
+def numbered(number: int) -> Callable[[], Awaitable[int]]:
+    """A handler that says its number."""
+
+    async def handler() -> int:
+        return number
+
+    return handler
+
+
+async def test_the_books_name_the_route_with_its_prefix(app: FastAPI, paywall: Paywall, mint: Mint) -> None:
+    """A route in a router, or under a mount, is filed under its whole template."""
+    routes: list[str] = []
+    paywall.on(PaymentDelivered)(lambda event: routes.append(event.payment.route))
+    outer = FastAPI()
+    outer.mount("/outer", app)
+    async with visit(outer) as http:
+        await pay(http, mint, "GET", "/outer/api/v1/nested/x")
+        await pay(http, mint, "GET", "/outer/items/7")
+    assert routes == ["GET /outer/api/v1/nested/{name}", "GET /outer/items/{item_id}"]
 
 
 def test_a_generator_is_refused_when_it_is_decorated(paywall: Paywall) -> None:

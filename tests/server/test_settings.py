@@ -67,6 +67,22 @@ def test_methods_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
+    "setting",
+    [{"expires_in": 0}, {"settle_timeout": -1}, {"redeliveries": -1}, {"redelivery_window": float("nan")}],
+)
+def test_numbers_that_cannot_work(setting: dict[str, Any]) -> None:
+    """A time or a count that cannot work is named."""
+    with pytest.raises(ConfigurationError, match=next(iter(setting))):
+        Paywall([ScripCharge(Mint())], secret_key=SECRET, realm="shop", ledger="memory:", **setting)
+
+
+def test_two_methods_of_a_kind_are_refused() -> None:
+    """A credential names a method and an intent, so there is one of each."""
+    with pytest.raises(ConfigurationError, match="two methods for scrip/charge"):
+        Paywall([ScripCharge(Mint()), ScripCharge(Mint())], secret_key=SECRET, ledger="memory:")
+
+
+@pytest.mark.parametrize(
     ("price", "error"),
     [
         ("0.001", AmountError),

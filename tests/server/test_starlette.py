@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from starlette.testclient import TestClient
 from coinslot import ConfigurationError, Payment, Paywall
 from coinslot.server.asgi import Message
 from coinslot.storage.memory import MemoryLedger
-from scrip import Mint, ScripCharge
-from shopping import challenge_of, pay, visit
+from scrip import Mint, ScripCharge, credential
+from shopping import challenge_of, pay, problem, visit
 
 
 def make(paywall: Paywall) -> Starlette:
@@ -186,6 +186,66 @@ def test_a_copied_route_is_refused_at_start_up(paywall: Paywall) -> None:
     paywall.attach(app)
     with pytest.raises(ConfigurationError, match="copies it"), TestClient(app):
         pass
+
+
+async def test_a_payment_parameter_may_stand_anywhere(paywall: Paywall, mint: Mint) -> None:
+    """Before the request, by position only, or optional: the handler gets both."""
+
+    @paywall.charge("0.01")
+    async def first(payment: Payment, request: Request) -> Response:
+        return PlainTextResponse(f"{payment.amount} {request.method}")
+
+    @paywall.charge("0.01")
+    async def positional(request: Request, payment: Payment | None, /) -> Response:
+        return PlainTextResponse(f"{payment.amount if payment else None} {request.method}")
+
+    app = Starlette(routes=[Route("/first", first), Route("/positional", positional)])
+    paywall.attach(app)
+    async with visit(app) as http:
+        for path in ("/first", "/positional"):
+            assert (await pay(http, mint, "GET", path)).text == "1 GET"
+
+
+async def test_routes_may_be_added_while_the_app_starts(paywall: Paywall) -> None:
+    """A route that the app's lifespan adds is charged for as well."""
+
+    @paywall.charge("0.01")
+    async def late(request: Request) -> Response:
+        return PlainTextResponse("late")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.routes.append(Route("/late", late))
+        yield
+
+    app = Starlette(lifespan=lifespan)
+    paywall.attach(app)
+    with TestClient(app) as http:
+        assert http.get("/late").status_code == 402
+
+
+async def test_a_host_s_payment_does_not_open_another_host(paywall: Paywall, mint: Mint) -> None:
+    """Two hosts that serve the same path are two shops, also for a payment that is owed its delivery."""
+
+    @paywall.charge("0.01")
+    async def cheap(request: Request) -> Response:
+        return PlainTextResponse("no", 500)
+
+    @paywall.charge("99.00")
+    async def dear(request: Request) -> Response:
+        return PlainTextResponse("dear")
+
+    def app_of(handler: Callable[..., object]) -> Starlette:
+        return Starlette(routes=[Route("/report", handler)])
+
+    app = Starlette(routes=[Host("cheap.example", app_of(cheap)), Host("dear.example", app_of(dear))])
+    paywall.attach(app)
+    async with visit(app) as http:
+        url = "http://cheap.example/report"
+        authorization = credential(challenge_of(await http.get(url)), mint.issue(1))
+        headers = {"Authorization": authorization}
+        assert (await http.get(url, headers=headers)).status_code == 500
+        assert problem(await http.get("http://dear.example/report", headers=headers)) == "invalid-challenge"
 
 
 async def test_attaching_twice_charges_once(paywall: Paywall, mint: Mint) -> None:

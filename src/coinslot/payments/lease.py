@@ -24,6 +24,7 @@ class Lease:
         self._ledger = ledger
         self._challenge_id = challenge_id
         self._owner = secrets.token_urlsafe(12)
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.Task[None] | None = None
 
@@ -47,11 +48,16 @@ class Lease:
         except LedgerError as error:
             logger.warning("a lease was not given back and lapses in %.0f s: %s", SECONDS, error)
 
+    def abandon(self) -> None:
+        """Stop renewing it, from any thread: it lapses."""
+        if self._timer is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._timer.cancel)
+
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(RENEW_AFTER, self._begin_renewal)
+        self._timer = self._loop.call_later(RENEW_AFTER, self._begin_renewal)
 
     def _begin_renewal(self) -> None:
-        self._renewal = asyncio.get_running_loop().create_task(self._renew())
+        self._renewal = self._loop.create_task(self._renew())
 
     async def _renew(self) -> None:
         try:

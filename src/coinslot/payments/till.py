@@ -20,8 +20,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,12 +32,14 @@ from coinslot.errors import (
     InvalidPayload,
     LedgerError,
     MalformedJSON,
+    NotHonoured,
     OutcomeUnknown,
     PaymentError,
     PaymentExpired,
     PaymentInProgress,
     PaymentInsufficient,
     PaymentUnavailable,
+    ProtocolError,
     VerificationFailed,
 )
 from coinslot.payments.events import (
@@ -65,6 +67,8 @@ from coinslot.protocol import Credential, JSONObject, Receipt, canonical_json, f
 
 logger = logging.getLogger("coinslot.payments")
 
+T = TypeVar("T")
+
 _REFUSALS: Final[Mapping[str, type[PaymentError]]] = {
     kind.slug: kind for kind in (VerificationFailed, PaymentExpired, PaymentInsufficient)
 }
@@ -85,8 +89,8 @@ class Policy(Struct, frozen=True, kw_only=True):
 class Order(Struct, frozen=True, kw_only=True):
     """A credential that may be taken: ours, for this request, of this method.
 
-    `credential.payload` is canonical and `fingerprint` is made from it. `known` is the payment found for its
-    challenge, if there is one.
+    `credential.payload` is canonical and `fingerprint` is made from it. `is_known` says that the ledger has a
+    payment for its challenge.
     """
 
     method: ServerMethod
@@ -95,7 +99,7 @@ class Order(Struct, frozen=True, kw_only=True):
     request: JSONObject
     route: str
     expires_at: float
-    known: Payment | None = None
+    is_known: bool = False
 
     @property
     def challenge_id(self) -> str:
@@ -142,8 +146,15 @@ class Sale:
         try:
             if state is not None:
                 self.payment = await self._till.finish(self.payment, state)
+        except PaymentError as error:  # the response is gone, so there is nobody to tell but the operator
+            log = error.log or error.detail
+            logger.error("payment %s is still settled: %s", self.payment.reference, log)  # noqa: TRY400 - said
         finally:
             await lease.release()
+
+    def __del__(self) -> None:
+        if self._lease is not None:  # nobody ended it: let it lapse, so that the payer can come again
+            self._lease.abandon()
 
 
 class Till:
@@ -157,7 +168,7 @@ class Till:
         self.events = events
         self._clock = clock
         self._is_open = False
-        self._working: set[asyncio.Task[Sale]] = set()
+        self._working: set[asyncio.Task[object]] = set()
 
     async def open(self) -> None:
         """Open the ledger, if it is not. Raises `LedgerError`."""
@@ -188,7 +199,7 @@ class Till:
             case State.DELIVERED:
                 raise InvalidChallenge("This payment has been used: what it bought was delivered.")
             case State.UNDELIVERED:
-                raise InvalidChallenge(
+                raise NotHonoured(
                     "This payment was received but could not be delivered, and is no longer honoured. "
                     f"Ask the seller for a refund of {payment.reference}."
                 )
@@ -203,14 +214,19 @@ class Till:
         Raises a `PaymentError`: a 402 kind only if no money moved, `PaymentInProgress` while another request
         works on it, `PaymentUnavailable` or `OutcomeUnknown` if the same credential should be sent again.
         """
-        task = asyncio.create_task(self._take(order))
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
+        task = self.spawn(self._take(order))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(self._hand_back)
             raise
+
+    def spawn(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Do something that `close` has to wait for."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
 
     async def finish(self, payment: Payment, state: State) -> Payment:
         """End a settled payment as delivered or undelivered."""
@@ -224,14 +240,13 @@ class Till:
 
     def _hand_back(self, task: asyncio.Task[Sale]) -> None:
         """Nobody waits for this sale any more: end it, so that its payer finds it settled and free."""
-        if not task.cancelled() and task.exception() is None:
-            ending = asyncio.ensure_future(self._give_up(task.result()))
-            self._working.add(ending)
-            ending.add_done_callback(self._working.discard)
-
-    async def _give_up(self, sale: Sale) -> Sale:
-        await sale.returned()
-        return sale
+        if task.cancelled():
+            return
+        if (error := task.exception()) is None:
+            self.spawn(task.result().returned())
+        else:
+            detail = (error.log or error) if isinstance(error, PaymentError) else where(error)
+            logger.error("a payment whose request had gone away: %s", detail)
 
     async def _take(self, order: Order) -> Sale:
         lease = Lease(self.ledger, order.challenge_id)
@@ -248,23 +263,22 @@ class Till:
 
     async def _settled(self, order: Order) -> Payment:
         """The order's payment, in state settled and with one more delivery attempt counted."""
-        if order.known is not None:
+        if order.is_known:
             return await self._resume(order)
         try:
             proof = await self._verify(order)
         except PaymentError:
             # It may be bad because somebody else's copy of it was good a moment ago.
-            if (known := await self.find(order.challenge_id)) is not None:
-                return await self._resume(replace(order, known=known))
+            if await self.find(order.challenge_id) is not None:
+                return await self._resume(order)
             raise
         payment = self._payment(order, proof)
         try:
             await self.ledger.insert(payment)
         except AlreadyClaimed as claim:
-            known = await self.find(order.challenge_id)
-            if known is None:
-                raise InvalidChallenge(f"This {claim.by} already paid for another challenge.") from None
-            return await self._resume(replace(order, known=known))
+            if claim.by == "proof":
+                raise InvalidChallenge("This proof already paid for another challenge.") from None
+            return await self._resume(order)
         except LedgerError as error:
             raise _ledger_down(error) from error
         return await self._conclude(payment, await self._settle(order.method, payment))
@@ -307,28 +321,30 @@ class Till:
         except TimeoutError:
             log = f"{method.name} verify: no answer in {self.policy.settle_timeout:g} s"
         except Exception as error:  # noqa: BLE001 - a method's fault is not the payer's
-            log = f"{method.name} verify raised {_where(error)}"
+            log = f"{method.name} verify raised {where(error)}"
         raise PaymentUnavailable(
             "The payment cannot be checked right now. Nothing was taken; send it again.", log=log
         )
 
     async def _settle(self, method: ServerMethod, payment: Payment) -> Settlement:
-        return await self._ask("settle", method, method.settle(payment.proof))
+        return await self._ask("settle", method, method.settle, payment.proof)
 
     async def _look_up(self, method: ServerMethod, payment: Payment) -> Settlement:
         if not isinstance(method, LooksUp):
             return Unknown(reason=f"the method {method.name} cannot look a payment up")
-        return await self._ask("look_up", method, method.look_up(payment.proof))
+        return await self._ask("look_up", method, method.look_up, payment.proof)
 
-    async def _ask(self, what: str, method: ServerMethod, asking: Awaitable[Settlement]) -> Settlement:
+    async def _ask(
+        self, what: str, method: ServerMethod, ask: Callable[[Proof], Awaitable[Settlement]], proof: Proof
+    ) -> Settlement:
         """Ask a method about money. Whatever goes wrong, the answer is a settlement."""
         try:
-            return await asyncio.wait_for(asking, self.policy.settle_timeout)
+            return await asyncio.wait_for(ask(proof), self.policy.settle_timeout)
         except TimeoutError:
             return Unknown(reason=f"{method.name} {what}: no answer in {self.policy.settle_timeout:g} s")
         except Exception as error:  # noqa: BLE001 - the money may have moved, so this is not a failure
             # The message is the method's and may quote a proof, so only its type and place are told.
-            return Unknown(reason=f"{method.name} {what} raised {_where(error)}")
+            return Unknown(reason=f"{method.name} {what} raised {where(error)}")
 
     async def _conclude(self, payment: Payment, settlement: Settlement) -> Payment:
         """Write down what came of it, and return the settled payment or raise the answer."""
@@ -343,7 +359,8 @@ class Till:
                 logger.error("payment %s was not sent: %s", payment.reference, reason)
                 await self._put_aside(payment, reason)
                 raise PaymentUnavailable("The payment could not be sent. Nothing was taken; send it again.")
-            case Unknown(reason=reason):
+            case _:
+                reason = getattr(settlement, "reason", f"{payment.method} gave no settlement")
                 logger.error("the outcome of payment %s is unknown: %s", payment.reference, reason)
                 aside = await self._put_aside(payment, reason)
                 self.events.emit(PaymentUnknown(aside))
@@ -354,19 +371,12 @@ class Till:
 
     async def _record(self, payment: Payment, settled: Settled) -> Payment:
         now = self._clock()
-        receipt = Receipt(
-            method=payment.method,
-            reference=settled.reference,
-            timestamp=format_timestamp(now),
-            external_id=payment.external_id,
-            extra=dict(settled.extra),
-        )
         after = advance(
             payment,
             State.SETTLED,
             reference=settled.reference,
             payer=settled.payer or payment.payer,
-            receipt=receipt.to_header(),
+            receipt=_receipt(payment, settled, now),
             reason=None,
             settled_at=now,
             attempts=payment.attempts + 1,
@@ -413,6 +423,21 @@ class Till:
         )
 
 
+def _receipt(payment: Payment, settled: Settled, now: float) -> str:
+    """The receipt's header value; without what a method adds to it, if that cannot be written."""
+    plain = Receipt(
+        method=payment.method,
+        reference=settled.reference,
+        timestamp=format_timestamp(now),
+        external_id=payment.external_id,
+    )
+    try:
+        return replace(plain, extra=dict(settled.extra)).to_header()
+    except ProtocolError as error:
+        logger.warning("%s: what it adds to its receipts cannot be written: %s", payment.method, error)
+        return plain.to_header()
+
+
 def _refusal(failed: Payment) -> PaymentError:
     slug, _, reason = (failed.reason or "verification-failed: It did not settle.").partition(": ")
     return _REFUSALS.get(slug, VerificationFailed)(reason)
@@ -424,7 +449,8 @@ def _ledger_down(error: LedgerError) -> PaymentUnavailable:
     )
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
+    """The type and place of an error, for the log, without its message, which may quote a proof."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from binascii import Error as BinasciiError
-from binascii import a2b_base64, b2a_base64
+from binascii import Error as BinasciiError, a2b_base64, b2a_base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 

@@ -43,6 +43,7 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
             Problem("bad-request", "Bad Request", 400),
             Problem("method-unsupported", "Method Unsupported", 400),
             Problem("https-required", "HTTPS Required", 403),
+            Problem("payment-undelivered", "Payment Undelivered", 403),
             Problem("payment-in-progress", "Payment In Progress", 409),
             Problem("payment-unavailable", "Payment Unavailable", 503),
             Problem("payment-outcome-unknown", "Payment Outcome Unknown", 503),

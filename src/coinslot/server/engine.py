@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from coinslot.errors import (
+    AmountError,
     BadRequest,
     ConfigurationError,
     CredentialMalformed,
@@ -39,17 +40,17 @@ from coinslot.errors import (
     PaymentRequired,
     PaymentUnavailable,
     ProtocolError,
+    VerificationFailed,
 )
 from coinslot.payments.events import ChallengeIssued, CredentialRefused, Events
 from coinslot.payments.method import Price, ServerMethod
-from coinslot.payments.till import Order, Sale, Till, fingerprint
+from coinslot.payments.till import Order, Till, fingerprint, where
 from coinslot.protocol import (
     PROBLEMS,
     Binder,
     Challenge,
     Credential,
     JSONObject,
-    Preference,
     content_digest,
     digest_matches,
     encode_base64url,
@@ -59,6 +60,7 @@ from coinslot.protocol import (
     parse_preference,
     problem_body,
 )
+from coinslot.protocol.preference import MAX_PREFERENCE
 from coinslot.server.exchange import EXPOSED, BodyKind, Request, Response, is_cross_origin
 from coinslot.server.offers import AUTHORIZATION, PAYMENT_AUTHORIZATION, PreparedOffer, prepare
 
@@ -67,8 +69,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("coinslot")
 
-# A longer path goes into the challenge as its hash, so that a 402's headers stay small.
-_PATH_LIMIT: Final = 128
+# Longer text goes into the challenge as its hash, so that a 402's headers stay small.
+_TEXT_LIMIT: Final = 128
 
 
 class Engine:
@@ -119,13 +121,13 @@ class Engine:
             raise InvalidChallenge("The challenge has no expiry.")
         known = await self.till.find(challenge.id)
         method = self._method(challenge)
-        if known is None:
-            if expires_at <= self._clock():
-                raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
+        if known is None and expires_at <= self._clock():
+            raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
+        if known is None or callable(gate.price):  # a price that was fixed then may have changed since
             self._check_terms(challenge, terms, await self.offers_for(gate, request))
         self._check_body(request, challenge)
         try:
-            credential = replace(credential, payload=method.canonical(credential.payload))
+            credential = replace(credential, payload=_canonical(method, credential.payload))
             presented = fingerprint(credential)
         except InvalidPayload:
             if known is not None:
@@ -140,7 +142,7 @@ class Engine:
             request=terms,
             route=request.label,
             expires_at=expires_at,
-            known=known,
+            is_known=known is not None,
         )
 
     def read(self, request: Request) -> Credential:
@@ -198,9 +200,9 @@ class Engine:
         now = ours[0].offer.request
         changed = sorted(name for name in {*now, *terms} if now.get(name) != terms.get(name))
         if changed == ["amount"]:
-            raise PaymentInsufficient(
-                f"The price is {now['amount']} base units now; the challenge was for {terms.get('amount')}."
-            )
+            then = terms.get("amount")
+            kind = PaymentInsufficient if ours[0].offer.amount > _base_units(then) else InvalidChallenge
+            raise kind(f"The price is {now['amount']} base units now; the challenge was for {then}.")
         raise InvalidChallenge(f"The terms have changed since the challenge: {', '.join(changed)}.")
 
     def _check_body(self, request: Request, challenge: Challenge) -> None:
@@ -209,14 +211,10 @@ class Engine:
         if request.body is None or not digest_matches(challenge.digest, request.body):
             raise InvalidChallenge("The challenge was issued for another request body.")
 
-    async def charge(self, order: Order) -> Sale:
-        """Get the money. Raises a `PaymentError`."""
-        return await self.till.take(order)
-
     # From a refusal to an answer
 
     async def offers_for(self, gate: Gate, request: Request) -> tuple[PreparedOffer, ...]:
-        """What this request costs, as each method asks for it."""
+        """What this request costs, as each method asks for it. Raises what the price's callable raises."""
         if gate.offers:
             return gate.offers
         amount = gate.price(request) if callable(gate.price) else gate.price
@@ -224,12 +222,13 @@ class Engine:
             amount = await amount
         try:
             return self.offers(replace(gate.template, amount=amount))
-        except ConfigurationError as error:
+        except (AmountError, ConfigurationError) as error:
             raise PaymentUnavailable("This price cannot be charged right now.", log=str(error)) from error
 
     async def refuse(self, gate: Gate, request: Request, error: PaymentError) -> Response:
         """The answer to a request that is not served. Every 402 carries fresh challenges."""
-        problem = PROBLEMS[error.slug]
+        slug = error.slug if error.slug in PROBLEMS else VerificationFailed.slug  # a method may have its own
+        problem = PROBLEMS[slug]
         headers: list[tuple[bytes, bytes]] = [
             (b"content-type", b"application/problem+json"),
             (b"cache-control", b"no-store"),
@@ -237,9 +236,13 @@ class Engine:
         challenge_id: str | None = None
         if problem.status == 402:
             try:
-                ids, challenges = await self._challenges(gate, request, error)
-            except PaymentUnavailable as unavailable:
-                return await self.refuse(gate, request, unavailable)
+                ids, challenges = await self._challenges(gate, request, slug)
+            except PaymentError as unpriced:
+                if PROBLEMS[unpriced.slug].status == 402:
+                    unpriced = PaymentUnavailable(
+                        "This price cannot be charged right now.", log=str(unpriced)
+                    )
+                return await self.refuse(gate, request, unpriced)
             headers += challenges
             challenge_id = ids[0]
         if error.retry_after is not None:
@@ -247,12 +250,12 @@ class Engine:
         if is_cross_origin(request.headers):
             headers.append(EXPOSED)
         self._report(request, error)
-        body = problem_body(error.slug, error.detail, challenge_id=challenge_id)
+        body = problem_body(slug, error.detail, challenge_id=challenge_id)
         headers.append((b"content-length", str(len(body)).encode()))
         return Response(status=problem.status, headers=tuple(headers), body=body)
 
     async def _challenges(
-        self, gate: Gate, request: Request, error: PaymentError
+        self, gate: Gate, request: Request, slug: str
     ) -> tuple[list[str], list[tuple[bytes, bytes]]]:
         offers = await self.offers_for(gate, request)
         if (wish := request.header("accept-payment")) is not None:
@@ -268,7 +271,7 @@ class Engine:
         ids = [challenge_id for challenge_id, _ in issued]
         if self.events:
             names = tuple(f"{offer.method.name}/{offer.method.intent}" for offer in offers)
-            self.events.emit(ChallengeIssued(request.label, tuple(ids), names, error.slug))
+            self.events.emit(ChallengeIssued(request.label, tuple(ids), names, slug))
         return ids, [(b"www-authenticate", value) for _, value in issued]
 
     def _report(self, request: Request, error: PaymentError) -> None:
@@ -282,7 +285,21 @@ class Engine:
             self.events.emit(CredentialRefused(request.label, error.slug, error.detail))
 
 
+def _canonical(method: ServerMethod, payload: JSONObject) -> JSONObject:
+    try:
+        return method.canonical(payload)
+    except PaymentError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a method's fault in reading what a stranger sent
+        raise InvalidPayload("The payload cannot be read.", log=f"{method.name}: {where(error)}") from None
+
+
+def _base_units(amount: object) -> int:
+    return int(amount) if isinstance(amount, str) and amount.isascii() and amount.isdigit() else 0
+
+
 _SCOPE_NAMES: Final[Mapping[str, str]] = {
+    "host": "host",
     "verb": "HTTP method",
     "path": "path",
     "query": "query",
@@ -292,24 +309,20 @@ _SCOPE_NAMES: Final[Mapping[str, str]] = {
 
 def _scope(gate: Gate, request: Request) -> dict[str, str]:
     """What a challenge is good for, beside its terms. Goes into `opaque`, which the id binds."""
-    path = request.path
-    if len(path) > _PATH_LIMIT or not path.isascii() or not path.isprintable():
-        path = "sha-256:" + _hash(path.encode("utf-8", "surrogateescape"))
     return {
+        "host": _short((request.header("host") or "").lower()),
         "verb": request.method,
-        "path": path,
+        "path": _short(request.path),
         "query": _hash(request.query) if gate.bind_query and request.query else "",
-        "body": _body_kind(gate, request),
+        "body": gate.body_binding(request),
     }
 
 
-def _body_kind(gate: Gate, request: Request) -> BodyKind:
-    if not gate.bind_body:
-        return BodyKind.UNBOUND
-    kind = request.body_kind
-    if kind is BodyKind.DIGEST and request.body is None:
-        return BodyKind.UNBOUND
-    return kind
+def _short(text: str) -> str:
+    """`text`, or its hash if it is long or no plain text."""
+    if len(text) <= _TEXT_LIMIT and text.isascii() and text.isprintable():
+        return text
+    return "sha-256:" + _hash(text.encode("utf-8", "surrogateescape"))
 
 
 def _hash(data: bytes) -> str:
@@ -319,13 +332,11 @@ def _hash(data: bytes) -> str:
 _timestamp = lru_cache(maxsize=4)(format_timestamp)
 
 
-@lru_cache(maxsize=256)
-def _preference(value: str) -> Preference | None:
-    return parse_preference(value)
+_preference = lru_cache(maxsize=256)(parse_preference)
 
 
 def _preferred(wish: str, offers: tuple[PreparedOffer, ...]) -> tuple[PreparedOffer, ...]:
-    preference = _preference(wish)
+    preference = _preference(wish) if len(wish) <= MAX_PREFERENCE else None  # the cache must stay small
     if preference is None:
         return offers
     names = [(offer.method.name, offer.method.intent) for offer in offers]

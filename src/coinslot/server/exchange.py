@@ -13,7 +13,11 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 # What of a request's body is bound into a challenge (draft-httpauth-payment §Request Body Digest Binding).
 DIGEST_LIMIT: Final = 1024 * 1024
-_FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
+# What a proxy adds: the peer's address is then the proxy's.
+_FORWARDED: Final = frozenset(
+    {b"forwarded", b"via", b"x-real-ip"}
+    | {b"x-forwarded-" + part for part in (b"for", b"proto", b"host", b"port", b"server")}
+)
 
 
 class BodyKind(StrEnum):
@@ -44,8 +48,9 @@ class Request(Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What is being bought, as the books name it: `GET /items/{id}`."""
-        return f"{self.method} {(self.route or self.path)[:200]}"
+        """What is being bought, as the books and the log name it: `GET /items/{id}`."""
+        path = (self.route or self.path)[:200]
+        return f"{self.method} {path if path.isprintable() else ascii(path)[1:-1]}"
 
     @classmethod
     def create(
@@ -69,7 +74,7 @@ class Request(Struct, frozen=True, kw_only=True):
         return cls(
             method=method.upper(),
             path=path,
-            query=query.encode("latin-1", "replace"),
+            query=query.encode("utf-8", "surrogateescape"),
             headers=raw,
             scheme=scheme,
             peer=peer,
@@ -88,12 +93,11 @@ class Request(Struct, frozen=True, kw_only=True):
     @property
     def body_kind(self) -> BodyKind:
         """Whether a challenge for this request binds its body: by digest where that can be had cheaply."""
+        if any(key == b"transfer-encoding" for key, _ in self.headers):
+            return BodyKind.UNBOUND
         lengths = self.values(b"content-length")
-        if not lengths:
-            framed = any(key == b"transfer-encoding" for key, _ in self.headers)
-            # HTTP/2 and 3 frame a body without either header.
-            maybe = framed or (self.http_version[:1] in "23" and self.method not in {"GET", "HEAD"})
-            return BodyKind.UNBOUND if maybe else BodyKind.NONE
+        if not lengths:  # HTTP/2 and 3 frame a body without either header
+            return BodyKind.UNBOUND if self.http_version[:1] in "23" else BodyKind.NONE
         length = lengths[0]
         if len(lengths) > 1 or not (length.isascii() and length.isdigit() and len(length) < 8):
             return BodyKind.UNBOUND
@@ -130,10 +134,6 @@ class Response(Struct, frozen=True, kw_only=True):
     status: int
     headers: Headers
     body: bytes
-
-    def header_items(self) -> Iterable[tuple[str, str]]:
-        """The headers as text, for frameworks that want it."""
-        return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
 
 
 def receipt_headers(headers: Iterable[tuple[bytes, bytes]], receipt: str) -> list[tuple[bytes, bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
@@ -11,8 +10,8 @@ from msgspec import Struct
 from coinslot.errors import PaymentError
 from coinslot.payments.ledger import Payment
 from coinslot.payments.method import Price
-from coinslot.payments.till import Sale
-from coinslot.server.exchange import EXPOSED, Request, Response, is_cross_origin, receipt_headers
+from coinslot.payments.till import Sale, Till
+from coinslot.server.exchange import EXPOSED, BodyKind, Request, Response, is_cross_origin, receipt_headers
 from coinslot.server.offers import PreparedOffer
 
 if TYPE_CHECKING:
@@ -32,12 +31,16 @@ class Challenged(Struct, frozen=True):
 
 
 class Paid:
-    """Paid: serve the resource, with its receipt. Made by `Gate.decide`."""
+    """Paid: serve the resource, with its receipt. Made by `Gate.decide`.
+
+    It ends with `with_receipt`, or with `returned` if there is nothing to send after all.
+    """
 
     __match_args__ = ("payment",)
 
-    def __init__(self, sale: Sale, cross_origin: bool) -> None:
+    def __init__(self, sale: Sale, till: Till, cross_origin: bool) -> None:
         self._sale = sale
+        self._till = till
         self._cross_origin = cross_origin
 
     @property
@@ -51,11 +54,7 @@ class Paid:
         Call it when the response is ready to go: an error response leaves the payment settled, so the payer
         can come again with the same credential.
         """
-        delivered = response.status < 400
-        ending = self._sale.delivered() if delivered else self._sale.returned()
-        task = asyncio.ensure_future(ending)
-        _endings.add(task)
-        task.add_done_callback(_endings.discard)
+        self._till.spawn(self._sale.delivered() if response.status < 400 else self._sale.returned())
         if not 200 <= response.status < 300:
             return response
         headers = receipt_headers(response.headers, self.payment.receipt or "")
@@ -63,8 +62,9 @@ class Paid:
             headers.append(EXPOSED)
         return Response(status=response.status, headers=tuple(headers), body=response.body)
 
-
-_endings: set[asyncio.Future[None]] = set()
+    async def returned(self) -> None:
+        """It could not be served: the payer may come again with the same credential."""
+        await self._sale.returned()
 
 
 class Gate:
@@ -109,10 +109,19 @@ class Gate:
         return wrapper
 
     def asgi(self, app: ASGIApp) -> ASGIApp:
-        """Charge for everything that an ASGI app serves. It is called only for paid requests and OPTIONS."""
+        """Charge for everything that an ASGI app serves: it sees paid requests and CORS preflights only."""
         from coinslot.server.asgi import PaidApp
 
         return PaidApp(app, self)
+
+    def body_binding(self, request: Request) -> BodyKind:
+        """How a request's body takes part in its challenge."""
+        if not self.bind_body:
+            return BodyKind.UNBOUND
+        kind = request.body_kind
+        if kind is BodyKind.DIGEST and request.body is None:  # it was not read
+            return BodyKind.UNBOUND
+        return kind
 
     async def decide(self, request: Request) -> Challenged | Paid:
         """Take the payment that came with a request, or say what to answer.
@@ -121,7 +130,7 @@ class Gate:
         """
         try:
             order = await self.engine.admit(self, request)
-            sale = await self.engine.charge(order)
+            sale = await self.engine.till.take(order)
         except PaymentError as error:
             return Challenged(await self.engine.refuse(self, request, error))
-        return Paid(sale, is_cross_origin(request.headers))
+        return Paid(sale, self.engine.till, is_cross_origin(request.headers))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
+import types
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from coinslot.errors import ConfigurationError, PaymentError
 from coinslot.payments.ledger import Payment
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Handler: TypeAlias = Callable[..., object]
 
-GATE_ATTRIBUTE = "__coinslot_gate__"
+_GATE: Final = "__coinslot_gate__"
 
 
 class Exchange(ABC):
@@ -53,16 +56,24 @@ def charged(gate: Gate, handler: Callable[P, R]) -> Callable[P, R]:
     """`handler`, behind `gate`: same name, same signature less the `Payment` parameter, always async."""
     _check(handler)
     signature = _signature(handler)
-    wanted = [name for name, parameter in signature.parameters.items() if _is_payment(parameter.annotation)]
+    wanted = [name for name, parameter in signature.parameters.items() if _is_payment(handler, parameter)]
+    shown = signature.replace(
+        parameters=[parameter for name, parameter in signature.parameters.items() if name not in wanted]
+    )
     is_async = inspect.iscoroutinefunction(handler)
 
     async def paid_handler(*args: Any, **kwargs: Any) -> object:
         exchange = _exchange(gate, handler)
+        given = shown.bind(*args, **kwargs).arguments if wanted else {}  # before the money moves
         try:
-            exchange.sale = sale = await gate.engine.charge(exchange.order)
+            exchange.sale = sale = await gate.engine.till.take(exchange.order)
         except PaymentError as error:
             return await exchange.refusal(error)
-        kwargs.update(dict.fromkeys(wanted, sale.payment))
+        if wanted:
+            given.update(dict.fromkeys(wanted, sale.payment))
+            in_order = {name: given[name] for name in signature.parameters if name in given}
+            bound = inspect.BoundArguments(signature, in_order)
+            args, kwargs = bound.args, bound.kwargs
         if is_async:
             return await cast("Callable[..., Awaitable[object]]", handler)(*args, **kwargs)
         return await exchange.run_sync(functools.partial(cast("Any", handler), *args, **kwargs))
@@ -70,20 +81,35 @@ def charged(gate: Gate, handler: Callable[P, R]) -> Callable[P, R]:
     functools.update_wrapper(paid_handler, handler)
     # A framework that followed this would see the bare handler: its signature, or whether it is async.
     del paid_handler.__wrapped__  # type: ignore[attr-defined]  # update_wrapper has just set it
-    shown = [parameter for name, parameter in signature.parameters.items() if name not in wanted]
-    paid_handler.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]  # PEP 362
+    paid_handler.__signature__ = shown  # type: ignore[attr-defined]  # PEP 362
     paid_handler.__annotations__ = {
         parameter.name: parameter.annotation
-        for parameter in shown
+        for parameter in shown.parameters.values()
         if parameter.annotation is not inspect.Parameter.empty
     }
     if signature.return_annotation is not inspect.Signature.empty:
         paid_handler.__annotations__["return"] = signature.return_annotation
-    setattr(paid_handler, GATE_ATTRIBUTE, gate)
+    setattr(paid_handler, _GATE, gate)
     return cast("Callable[P, R]", paid_handler)
 
 
-def _exchange(gate: Gate, handler: Callable[..., object]) -> Exchange:
+def find_charge(function: object) -> Handler | None:
+    """What `charged` made, at or below `function`: a method of it, or what a decorator above it wraps."""
+    while function is not None:
+        function = getattr(function, "__func__", function)
+        inner = getattr(function, "__wrapped__", None)
+        if inner is None:
+            return cast("Handler", function) if hasattr(function, _GATE) else None
+        function = inner
+    return None
+
+
+def gate_of(charge: Handler) -> Gate:
+    """The gate of what `find_charge` found."""
+    return cast("Gate", getattr(charge, _GATE))
+
+
+def _exchange(gate: Gate, handler: Handler) -> Exchange:
     exchange = current.get()
     if exchange is None:
         raise ConfigurationError(
@@ -98,7 +124,7 @@ def _exchange(gate: Gate, handler: Callable[..., object]) -> Exchange:
     return exchange
 
 
-def _check(handler: Callable[..., object]) -> None:
+def _check(handler: Handler) -> None:
     if isinstance(handler, functools.partial | staticmethod | classmethod):
         raise ConfigurationError(
             f"paywall.charge cannot wrap a {type(handler).__name__}: decorate the function itself."
@@ -118,7 +144,7 @@ def _check(handler: Callable[..., object]) -> None:
         )
 
 
-def _signature(handler: Callable[..., object]) -> inspect.Signature:
+def _signature(handler: Handler) -> inspect.Signature:
     """The signature with its annotations as objects, as far as they can be had.
 
     The wrapper lives in another module, so a framework could not resolve the handler's string annotations.
@@ -146,9 +172,18 @@ def _resolve(annotation: object, namespace: dict[str, object]) -> object:
         return annotation
 
 
-def _is_payment(annotation: object) -> bool:
-    return annotation is Payment or Payment in get_args(annotation)
+def _is_payment(handler: Handler, parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is to be filled in with the payment: `Payment`, or `Payment | None`."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str) and re.search(r"\bPayment\b", annotation):
+        raise ConfigurationError(
+            f"{_name(handler)}: the annotation {annotation!r} of {parameter.name} cannot be resolved at run "
+            "time: import Payment outside TYPE_CHECKING."
+        )
+    if get_origin(annotation) in (Union, types.UnionType):
+        return Payment in get_args(annotation)
+    return annotation is Payment
 
 
-def _name(handler: Callable[..., object]) -> str:
+def _name(handler: Handler) -> str:
     return f"{handler.__module__}.{handler.__qualname__}"

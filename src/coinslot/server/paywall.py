@@ -59,6 +59,11 @@ class Paywall:
         self.events = Events()
         self.ledger = open_ledger(ledger) if isinstance(ledger, str) else ledger
         self.handlers: list[Callable[..., object]] = []
+        self.apps: list[Starlette] = []
+        _check_number("expires_in", expires_in, above=0)
+        _check_number("settle_timeout", settle_timeout, above=0)
+        _check_number("redeliveries", redeliveries, above=-1)
+        _check_number("redelivery_window", redelivery_window, above=0)
         policy = Policy(
             settle_timeout=settle_timeout, redeliveries=redeliveries, redelivery_window=redelivery_window
         )
@@ -108,11 +113,13 @@ class Paywall:
         """Watch over a Starlette or FastAPI app: its handlers under `@paywall.charge` are charged for.
 
         Call it before the app starts; routes may be added before or after. The middleware goes where
-        `app.add_middleware` puts it. Opens the ledger when the app starts, closes it when the app ends.
+        `app.add_middleware` puts it. Opens the ledger when the app starts, closes it when the app ends. With
+        several apps, attach them all before the first one starts.
         """
         from coinslot.server.starlette import attach
 
         attach(app, self)
+        self.apps.append(app)
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], object]], Callable[[E], object]]:
         """Subscribe to what happens: `@paywall.on(PaymentSettled)` above a function, plain or async."""
@@ -153,4 +160,13 @@ def _checked(methods: Sequence[ServerMethod]) -> tuple[ServerMethod, ...]:
             )
         if not (method.name.isascii() and method.name.isalpha() and method.name.islower()):
             raise ConfigurationError(f"the method name {method.name!r} must be lower-case ASCII letters.")
+    kinds = [f"{method.name}/{method.intent}" for method in methods]
+    for kind in kinds:
+        if kinds.count(kind) > 1:  # a credential could not say which of them it is for
+            raise ConfigurationError(f"there are two methods for {kind}; a Paywall takes one of each kind.")
     return tuple(methods)
+
+
+def _check_number(name: str, value: float, *, above: int) -> None:
+    if not value > above:
+        raise ConfigurationError(f"{name} has to be more than {above}, not {value!r}.")

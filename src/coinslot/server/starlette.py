@@ -6,35 +6,47 @@ nothing more, and before the app reads parameters or body, so that a bare probe 
 which runs after validation, takes the money.
 
 What cannot be charged for safely is refused there and then, in one sentence: a charge that no route leads to
-(the decorator stands above `@app.get`), or a route that two charges share.
+(the decorator stands above `@app.get`), or a route that the framework would serve a copy of.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response as StarletteResponse
+from starlette.responses import Response
 from starlette.routing import Host, Mount, Route
 
 from coinslot.errors import ConfigurationError, PaymentError
-from coinslot.server.asgi import ASGIApp, Message, Passage, Receive, Scope, Send, is_charged, replay
-from coinslot.server.gate import Gate
-from coinslot.server.handler import GATE_ATTRIBUTE
+from coinslot.server.asgi import (
+    ASGIApp,
+    Message,
+    Passage,
+    Receive,
+    Scope,
+    Send,
+    answer_options,
+    is_preflight,
+)
+from coinslot.server.handler import Exchange, Handler, current, find_charge, gate_of
 
 if TYPE_CHECKING:
     from coinslot.server.paywall import Paywall
 
 R = TypeVar("R")
+# What is charged for on a route: one handler for all its methods (key None), or a class's method for each.
+Charges: TypeAlias = Mapping[str | None, Handler]
 
-_ARMED = "__coinslot_armed__"
+_ARMED: Final = "__coinslot_armed__"
+_VERBS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "trace", "query")
 
 
 class PaywallMiddleware:
-    """Arms the app's routes when it starts; from then on it only passes requests on."""
+    """Arms the app's routes when it has started; from then on it only passes requests on."""
 
     def __init__(self, app: ASGIApp, *, paywall: Paywall, root: Starlette) -> None:
         self._app = app
@@ -51,25 +63,30 @@ class PaywallMiddleware:
         await self._app(scope, receive, send)
 
     async def _start(self) -> None:
-        arm(self._root, self._paywall.handlers)
+        arm(self._root)
+        check_reached(self._paywall.apps, self._paywall.handlers)
         await self._paywall.open()
         self._armed = True
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start with the app, and end with it. A paywall that cannot work stops the app from starting."""
-        message = await receive()
-        try:
-            await self._start()
-        except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": f"coinslot: {error}"})
-            raise
+        """Start once the app has, end before it does. A paywall that cannot work stops it from starting."""
+        failure: str | None = None
 
-        async def close_first(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):  # after this, the server stops the loop
+        async def watched(message: Message) -> None:
+            nonlocal failure
+            if message["type"] == "lifespan.startup.complete":
+                try:
+                    await self._start()
+                except Exception as error:
+                    failure = f"coinslot: {error}"
+                    raise
+            elif message["type"] == "lifespan.startup.failed" and failure is not None:
+                message = {**message, "message": failure}
+            elif message["type"].startswith("lifespan.shutdown."):  # after this, the server stops the loop
                 await self._paywall.aclose()
             await send(message)
 
-        await self._app(scope, replay([message], receive), close_first)
+        await self._app(scope, receive, watched)
 
 
 def attach(app: Starlette, paywall: Paywall) -> None:
@@ -77,21 +94,29 @@ def attach(app: Starlette, paywall: Paywall) -> None:
     app.add_middleware(PaywallMiddleware, paywall=paywall, root=app)
 
 
-def arm(app: Starlette, handlers: Iterable[Callable[..., object]]) -> None:
-    """Put each gate in front of its route. Raises `ConfigurationError` for a charge that none would reach."""
-    reached: set[Gate] = set()
+def arm(app: Starlette) -> None:
+    """Put each gate in front of its route. Raises `ConfigurationError` where that cannot be done."""
     for route, is_copied in _routes(app.routes):
-        gates = _gates(route.endpoint)
-        if gates and is_copied:
+        charges = _charges(route.endpoint)
+        if charges and is_copied:
             raise ConfigurationError(
                 f"{route.path} is a plain Starlette route inside a FastAPI router, which copies it: "
                 "use router.get, router.post or router.add_api_route for what is charged for."
             )
-        if gates:
-            _arm(route, gates)
-        reached.update(gates.values())
+        if charges and not hasattr(route, _ARMED):
+            _arm(route, charges)
+
+
+def check_reached(apps: Iterable[Starlette], handlers: Iterable[Handler]) -> None:
+    """Raise `ConfigurationError` for a charge that no route of these apps leads to."""
+    reached = {
+        handler
+        for app in apps
+        for route, _ in _routes(app.routes)
+        for handler in _charges(route.endpoint).values()
+    }
     for handler in handlers:
-        if getattr(handler, GATE_ATTRIBUTE) not in reached:
+        if handler not in reached:
             raise ConfigurationError(
                 f"{handler.__module__}.{handler.__qualname__} is charged for, but no route leads to the "
                 "charge, so it would be served free: put @paywall.charge below @app.get, and register "
@@ -111,49 +136,64 @@ def _routes(routes: Iterable[object], is_copied: bool = False) -> Iterator[tuple
             yield from _routes(included.routes, is_copied=True)
 
 
-def _gates(endpoint: object) -> dict[str | None, Gate]:
-    """The gates of an endpoint: one for all its methods (key None), or one each for a class's methods."""
-    gate = getattr(endpoint, GATE_ATTRIBUTE, None)
-    if gate is None and not inspect.isclass(endpoint):
-        gate = getattr(type(endpoint).__call__, GATE_ATTRIBUTE, None) if callable(endpoint) else None
-    if gate is not None:
-        return {None: gate}
-    if not inspect.isclass(endpoint):
-        return {}
-    gates: dict[str | None, Gate] = {}
-    for verb in ("get", "post", "put", "patch", "delete", "head"):
-        method_gate = getattr(getattr(endpoint, verb, None), GATE_ATTRIBUTE, None)
-        if method_gate is not None:
-            gates[verb.upper()] = method_gate
-    if "GET" in gates and not hasattr(endpoint, "head"):
-        gates["HEAD"] = gates["GET"]  # Starlette answers HEAD with a class's get
-    return gates
+def _charges(endpoint: object) -> Charges:
+    """What is charged for at an endpoint: a function, an object with `__call__`, or a class's methods."""
+    if inspect.isclass(endpoint):
+        charges: dict[str | None, Handler] = {
+            verb.upper(): charge
+            for verb in _VERBS
+            if (charge := find_charge(getattr(endpoint, verb, None))) is not None
+        }
+        if "GET" in charges and not hasattr(endpoint, "head"):
+            charges["HEAD"] = charges["GET"]  # Starlette answers HEAD with a class's get
+        return charges
+    charge = find_charge(endpoint)
+    if charge is None and callable(endpoint):
+        charge = find_charge(type(endpoint).__call__)
+    return {} if charge is None else {None: charge}
 
 
-def _arm(route: Route, gates: dict[str | None, Gate]) -> None:
-    if hasattr(route, _ARMED):
-        return
+def _arm(route: Route, charges: Charges) -> None:
     handle = route.handle
+    tail = re.compile(route.path_regex.pattern.removeprefix("^"))
 
     async def gated(scope: Scope, receive: Receive, send: Send) -> None:
         verb = scope["method"]
-        gate = gates.get(None) or gates.get(verb)
-        if gate is None or not is_charged(scope) or (route.methods and verb not in route.methods):
+        charge = charges.get(None) or charges.get(verb)
+        if charge is None or is_preflight(scope) or (route.methods and verb not in route.methods):
             await handle(scope, receive, send)
-            return
-        await StarlettePassage(gate, scope, receive, send, route.path_format).admit_then(handle)
+        elif verb == "OPTIONS":
+            await answer_options(send, route.methods or ())
+        else:
+            label = _label(tail, route, scope["path"])
+            await StarlettePassage(gate_of(charge), scope, receive, send, label).admit_then(handle)
 
     route.handle = gated  # type: ignore[method-assign]  # this route only, where the router calls it
     setattr(route, _ARMED, True)
 
 
-class StarlettePassage(Passage):
-    """A passage whose refusals are responses that Starlette and FastAPI send as they are."""
+def _label(tail: re.Pattern[str], route: Route, path: str) -> str:
+    """The route's template, after whatever prefix it is mounted or included under."""
+    matched = tail.search(path)
+    return path[: matched.start() if matched else 0] + route.path_format
 
-    async def refusal(self, error: PaymentError) -> StarletteResponse:  # type: ignore[override]  # the framework's own kind
-        """The answer, as a Starlette response."""
-        answer = await super().refusal(error)
-        response = StarletteResponse(answer.body, status_code=answer.status)
+
+class StarlettePassage(Passage, Exchange):
+    """A passage whose handler takes the money itself, once the app has validated the request."""
+
+    async def admit_then(self, app: ASGIApp) -> None:
+        """Admit, then let the app validate, settle through `current`, and answer."""
+        if await self._admit():
+            token = current.set(self)
+            try:
+                await self._watch(app)
+            finally:
+                current.reset(token)
+
+    async def refusal(self, error: PaymentError) -> Response:
+        """The answer as a response that Starlette and FastAPI send as it is."""
+        answer = await self.gate.engine.refuse(self.gate, self._request, error)
+        response = Response(answer.body, status_code=answer.status)
         response.raw_headers = list(answer.headers)
         return response
 
