@@ -11,8 +11,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.client import Outcome, PaymentRecord
 from coinslot.client.exchange import MAX_CHALLENGES, MAX_TRIES, Exchange, Rules

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.client.pending import is_pending, may_be_pending, pause_after_try
 from coinslot.client.steps import Lost, ResponseHead

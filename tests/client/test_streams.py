@@ -8,8 +8,7 @@ from itertools import islice
 
 import httpx2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.client.streams import (
     AsyncPeekedBody,

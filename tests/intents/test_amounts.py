@@ -5,8 +5,7 @@ from decimal import Context, Decimal, localcontext
 from time import perf_counter
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from coinslot.errors import AmountError
 from coinslot.intents import (

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from coinslot.errors import MalformedHeader
 from coinslot.protocol import AuthChallenge, quote, scan

@@ -4,8 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from coinslot.errors import MalformedChallenge
 from coinslot.protocol import Challenge, encode_base64url, encode_object

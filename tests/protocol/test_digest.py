@@ -4,8 +4,7 @@ import hashlib
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.errors import MalformedDigest
 from coinslot.protocol import content_digest, digest_matches

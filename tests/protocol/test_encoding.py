@@ -7,8 +7,7 @@ from typing import get_type_hints
 import msgspec
 import pytest
 import rfc8785
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from coinslot.errors import MalformedEncoding, MalformedJSON
 from coinslot.protocol import (

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.protocol import PaymentRange, Preference, format_preference, parse_preference
 from coinslot.protocol.preference import MAX_PREFERENCE

@@ -3,8 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from coinslot.protocol import format_timestamp, parse_timestamp
 from strategies import LAST_SECOND, hostile_text

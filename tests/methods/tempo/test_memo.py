@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.methods.tempo.memo import MEMO_LENGTH, attribution_memo, memo_binds
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import rlp as reference  # type: ignore[import-untyped]  # ships no annotations
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from coinslot.methods.tempo import rlp
 

@@ -10,8 +10,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from coinslot.errors import ConfigurationError
 from coinslot.methods.tempo import rpc as rpc_module

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
 from coinslot.methods.tempo import rlp
@@ -310,7 +309,7 @@ def test_other_signature_types_are_named(first: int, name: str) -> None:
 
 
 def test_what_is_left_out_is_absent() -> None:
-    """A transaction of fees, gas and calls only has nonce 0 in lane 0, no lists, no limits and no signature."""
+    """Given only fees, gas and calls, it has nonce 0 in lane 0, no lists, no limits and no signature."""
     bare = Transaction(
         chain_id=1, max_priority_fee_per_gas=2, max_fee_per_gas=3, gas_limit=4, calls=(Call(None, 0, b""),)
     )

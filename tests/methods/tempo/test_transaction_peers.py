@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
-from pytempo import Call as PytempoCall  # type: ignore[import-untyped]  # ships no annotations
-from pytempo import TempoTransaction
+from pytempo import (
+    Call as PytempoCall,  # type: ignore[import-untyped]  # ships no annotations
+    TempoTransaction,
+)
 
 from coinslot.methods.tempo import rlp
 from coinslot.methods.tempo.keys import PrivateKey, SignatureError, keccak256, parse_address, recover_address

@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coinslot.protocol import JSONValue
 from coinslot.sandbox.tempo.jsonrpc import MAX_BATCH, RPCError, respond
