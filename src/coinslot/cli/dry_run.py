@@ -1,0 +1,129 @@
+"""`coinslot pay --dry-run`: the way of a payment, up to the point where it would be signed."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import httpx2
+from msgspec import Struct, to_builtins
+
+from coinslot.cli.failures import explain, refused
+from coinslot.cli.fetch import Order, connect, send
+from coinslot.cli.keys import NoAccount
+from coinslot.cli.on_demand import TempoOnDemand
+from coinslot.cli.output import plain, print_json, print_line, print_table
+from coinslot.cli.payer import find_payer
+from coinslot.client import Wallet
+from coinslot.errors import CoinslotError
+from coinslot.payments.method import Payload, Quote
+from coinslot.protocol import Challenge
+
+_NO_LIMIT = Decimal(10) ** 30
+
+
+class _WouldPay(Exception):
+    """All that stands before the signature was passed."""
+
+    def __init__(self, challenge: Challenge, quote: Quote) -> None:
+        super().__init__()
+        self.challenge = challenge
+        self.quote = quote
+
+
+class _Unsigned(TempoOnDemand):
+    """Signs nothing."""
+
+    async def pay(self, challenge: Challenge) -> Payload:
+        """Raise `_WouldPay`."""
+        raise _WouldPay(challenge, self.quotes[challenge.id])
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """What would be paid. Amounts are in the asset's own unit; `payer` is None if there is no account."""
+
+    amount: str
+    fee_limit: str
+    asset: str
+    currency: str
+    network: str
+    recipient: str | None
+    method: str
+    realm: str
+    description: str | None
+    expires: str | None
+    payer: str | None
+    within_max: bool
+
+
+def dry_run(order: Order) -> None:
+    """Send the request without a payment, and print what would be paid for it. Raises `CommandError`."""
+    try:
+        found = asyncio.run(_look(order))
+    except (CoinslotError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+        failure = explain(error, quote=None, limit=order.limit)
+        if order.json:
+            print_json({"status": None, "would_pay": None, "error": failure.as_member()})
+        raise failure from error
+    if order.json:
+        preview, status = (None, found) if isinstance(found, int) else (to_builtins(found), 402)
+        print_json({"status": status, "would_pay": preview, "error": None})
+    elif isinstance(found, int):
+        print_line(f"Nothing to pay: the answer is {found}")
+    else:
+        print_table(_rows(found, order.limit))
+
+
+async def _look(order: Order) -> Preview | int:
+    """What would be paid, or the status of the answer if nothing is asked for it."""
+    method = _Unsigned(
+        lambda: find_payer(order.account), network=order.network, rpc_url=order.rpc_url, show=order.show
+    )
+    wallet = Wallet([method], max_amount=_NO_LIMIT)
+    try:
+        async with wallet, connect(order, wallet) as client:
+            response = await send(client, order.request)
+            await response.aclose()
+    except _WouldPay as would:
+        return _preview(order, would)
+    failure = refused(response.status_code, None, None, is_fatal=False)
+    if failure is not None:
+        raise failure
+    return response.status_code
+
+
+def _preview(order: Order, would: _WouldPay) -> Preview:
+    challenge, quote = would.challenge, would.quote
+    try:
+        payer = find_payer(order.account).address
+    except NoAccount:
+        payer = None
+    return Preview(
+        amount=plain(quote.amount),
+        fee_limit=plain(quote.fee),
+        asset=quote.asset,
+        currency=quote.currency,
+        network=quote.network,
+        recipient=quote.recipient,
+        method=f"{challenge.method}/{challenge.intent}",
+        realm=challenge.realm,
+        description=challenge.description,
+        expires=challenge.expires,
+        payer=payer,
+        within_max=quote.amount + quote.fee <= order.limit,
+    )
+
+
+def _rows(preview: Preview, limit: Decimal) -> list[tuple[str, str]]:
+    rows = [
+        ("Would pay", f"{preview.amount} {preview.asset}, and a fee of at most {preview.fee_limit}"),
+        ("To", preview.recipient),
+        ("From", preview.payer or "no account yet"),
+        ("On", preview.network),
+        ("By", preview.method),
+        ("For", preview.description),
+        ("Asked by", preview.realm),
+        ("Until", preview.expires),
+        ("Within --max", f"{'yes' if preview.within_max else 'NO'} ({plain(limit)})"),
+    ]
+    return [(name, value) for name, value in rows if value is not None]

@@ -1,0 +1,70 @@
+"""The wallet's Tempo method, with a key that is unlocked only when there is something to sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coinslot.cli.output import plain
+from coinslot.cli.payer import Payer
+from coinslot.methods import tempo
+from coinslot.payments.method import Payload, Quote
+from coinslot.protocol import Challenge
+
+
+class TempoOnDemand:
+    """`tempo/charge` for the account that `find_payer` finds, which is looked for when it is needed.
+
+    A free answer and a price above the limit never ask for a passphrase, nor need an account. `quotes` has
+    the prices that were asked for, by challenge id, the last one last.
+    """
+
+    name = "tempo"
+    intent = "charge"
+
+    def __init__(
+        self,
+        find_payer: Callable[[], Payer],
+        *,
+        network: str | None,
+        rpc_url: str | None,
+        show: Callable[[str], None],
+    ) -> None:
+        """`show` takes a line for each step. Raises `ConfigurationError`."""
+        self.quotes: dict[str, Quote] = {}
+        self._find_payer = find_payer
+        self._network, self._rpc_url = network, rpc_url
+        self._show = show
+        # Neither a price nor the fate of a transaction depends on who pays: a throw-away key will do to ask.
+        self._onlooker = tempo.account(tempo.PrivateKey.generate(), network=network, rpc_url=rpc_url)
+        self._account: tempo.TempoAccount | None = None
+
+    async def quote(self, challenge: Challenge) -> Quote | None:
+        """What the challenge would cost."""
+        quote = await self._onlooker.quote(challenge)
+        if quote is not None:
+            self.quotes[challenge.id] = quote
+            self._show(
+                f"* asked for {plain(quote.amount)} {quote.asset} to {quote.recipient} on {quote.network},"
+                f" by {challenge.expires or 'any time'}"
+            )
+        return quote
+
+    async def pay(self, challenge: Challenge) -> Payload:
+        """Sign. May ask for a passphrase, and raise what `find_payer` and `Payer.unlock` raise."""
+        if self._account is None:
+            payer = self._find_payer()
+            self._show(f"* paying from {payer.label} ({payer.address})")
+            self._account = tempo.account(payer.unlock(), network=self._network, rpc_url=self._rpc_url)
+        payload = await self._account.pay(challenge)
+        self._show(f"* signed {payload.reference}")
+        return payload
+
+    async def is_dead(self, payload: Payload) -> bool:
+        """Whether a transaction that was signed moved nothing and never will."""
+        return await self._onlooker.is_dead(payload)
+
+    async def aclose(self) -> None:
+        """Close the connections to the nodes."""
+        await self._onlooker.aclose()
+        if self._account is not None:
+            await self._account.aclose()
