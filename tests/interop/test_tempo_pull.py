@@ -127,7 +127,7 @@ async def test_we_pay_peers(
         for response in (wallet.get(stall), wallet.post(stall, json=BODY)):
             assert response.status_code == 200, response.text
             assert response.extensions["payment"].receipt.reference.startswith("0x")
-        assert response.json()["body"] == BODY
+        assert json.loads(response.json()["body"]) == BODY
     async with Wallet([tempo.account(payer, rpc_url=devnet.rpc_url)], max_amount="0.05") as wallet:
         for response in (await wallet.aget(stall), await wallet.apost(stall, json=BODY)):
             assert response.status_code == 200, response.text

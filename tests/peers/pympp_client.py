@@ -23,8 +23,7 @@ import os
 import sys
 
 from mpp.client import Mpp
-from mpp.methods.tempo import TempoAccount
-from mpp.methods.tempo import client as tempo
+from mpp.methods.tempo import TempoAccount, client as tempo
 
 
 async def main() -> int:

@@ -26,8 +26,7 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from mpp.methods.tempo import TempoAccount
-from mpp.methods.tempo import server as tempo
+from mpp.methods.tempo import TempoAccount, server as tempo
 from mpp.server import Mpp, Request, Response
 
 PATH_USD = "0x20c0000000000000000000000000000000000000"

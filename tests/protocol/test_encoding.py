@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from contextlib import nullcontext
 from typing import get_type_hints
 
 import msgspec
@@ -258,10 +260,25 @@ class TestCanonicalJSON:
         with pytest.raises(MalformedJSON):
             canonical_json(10**6000)
 
+    @pytest.mark.parametrize("leaf", [1, 1.5])
+    def test_deep(self, leaf: JSONValue) -> None:
+        """What is nested too deep is refused, however deep Python itself may be allowed to go."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(1_000_000)
+        try:
+            for depth in (MAX_JSON_DEPTH, MAX_JSON_DEPTH + 1, 50_000):
+                value = leaf
+                for _ in range(depth):
+                    value = [value]
+                with nullcontext() if depth == MAX_JSON_DEPTH else pytest.raises(MalformedJSON):
+                    canonical_json(value)
+        finally:
+            sys.setrecursionlimit(limit)
+
     def test_endless(self) -> None:
         """A value that contains itself is refused."""
         value: list[JSONValue] = []
-        value.append(value)
+        value += [value, value]
         with pytest.raises(MalformedJSON):
             canonical_json(value)
 

@@ -108,11 +108,14 @@ def canonical_json(value: JSONValue) -> bytes:
     """`value` in the JSON Canonicalization Scheme (RFC 8785).
 
     Raises `MalformedJSON` for what I-JSON (RFC 7493) does not hold: NaN, numbers that would be written as an
-    integer beyond 2⁵³ - 1, lone surrogates.
+    integer beyond 2⁵³ - 1, lone surrogates; and for what is nested deeper than `MAX_JSON_DEPTH`.
     """
     try:
-        return _sorted_encoder.encode(value) if _is_plain(value) else _encode_by_reference(value)
-    except (ValueError, RecursionError):
+        if _is_plain(value, MAX_JSON_DEPTH):
+            return _sorted_encoder.encode(value)
+        _check_depth(value)
+        return _encode_by_reference(value)
+    except ValueError:
         raise MalformedJSON("has no canonical JSON form") from None
 
 
@@ -132,8 +135,8 @@ def decode_object(text: str, *, limit: int = MAX_ENCODED) -> JSONObject:
     return value
 
 
-def _is_plain(value: object) -> bool:
-    """Whether msgspec writes `value` exactly as RFC 8785 wants it.
+def _is_plain(value: object, depth: int) -> bool:
+    """Whether msgspec writes `value`, which may be `depth` deep, exactly as RFC 8785 wants it.
 
     It does for strings (both escape the same characters in the same way), for integers that are safe, and
     for objects whose keys sort alike by code point and by UTF-16 unit (§3.2.3), as ASCII does. It does not
@@ -144,12 +147,26 @@ def _is_plain(value: object) -> bool:
         return True
     if kind is int:
         return -MAX_SAFE_INTEGER <= cast(int, value) <= MAX_SAFE_INTEGER
-    if kind is dict:
+    if kind is dict and depth:
         members = cast("dict[object, object]", value).items()
-        return all(type(key) is str and key.isascii() and _is_plain(item) for key, item in members)
-    if kind is list:
-        return all(map(_is_plain, cast("list[object]", value)))
+        return all(type(key) is str and key.isascii() and _is_plain(item, depth - 1) for key, item in members)
+    if kind is list and depth:
+        return all(_is_plain(item, depth - 1) for item in cast("list[object]", value))
     return False
+
+
+def _check_depth(value: object) -> None:
+    """Raise `MalformedJSON` for what is too deep, without descending into it by recursion."""
+    level = {id(value): value}  # by identity, since a value may hold another, or itself, many times
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = {
+            id(inner): inner
+            for outer in level.values()
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        }
+    if level:
+        raise MalformedJSON(f"more than {MAX_JSON_DEPTH} levels deep")
 
 
 def _encode_by_reference(value: JSONValue) -> bytes:

@@ -8,10 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
-from pytempo import (
-    Call as PytempoCall,  # type: ignore[import-untyped]  # ships no annotations
-    TempoTransaction,
-)
+from pytempo import Call as PytempoCall, TempoTransaction  # type: ignore[import-untyped]  # no annotations
 
 from coinslot.methods.tempo import rlp
 from coinslot.methods.tempo.keys import PrivateKey, SignatureError, keccak256, parse_address, recover_address

@@ -157,7 +157,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
             fields = rlp.decode(data[1:])
         except rlp.RLPError as error:
             raise TransactionError(f"the transaction is not canonical RLP: {error}") from error
-        if isinstance(fields, bytes) or not 13 <= len(fields) <= 15:
+        if isinstance(fields, bytes) or len(fields) < 13:
             raise TransactionError("a transaction is a sequence of 13 to 15 fields")
         key_authorization, signature = _decode_tail(fields[13:])
         return cls(
