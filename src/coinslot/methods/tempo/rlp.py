@@ -1,7 +1,6 @@
 """Recursive Length Prefix, the encoding of Ethereum's transactions (Yellow Paper, appendix B).
 
-An item is a byte string or a sequence of items. Each has exactly one encoding, and `decode` reads no other:
-what decodes, encodes to the same bytes again.
+An item is a byte string or a sequence of items. Each has exactly one encoding, and `decode` reads no other.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from coinslot.errors import CoinslotError
 Item: TypeAlias = "bytes | Items"
 Items: TypeAlias = "tuple[Item, ...]"
 
-MAX_DEPTH: Final = 16
-"""Sequences within sequences that `decode` follows. A Tempo transaction has eight at most."""
+MAX_DEPTH: Final = 16  # of sequences that `decode` follows; a Tempo transaction has eight at most
 
 
 class RLPError(CoinslotError):
@@ -23,12 +21,12 @@ class RLPError(CoinslotError):
 
 def encode(item: Item) -> bytes:
     """The encoding of an item."""
-    if isinstance(item, bytes):
-        if len(item) == 1 and item[0] < 0x80:
-            return item
-        return _prefix(0x80, len(item)) + item
-    payload = b"".join([encode(child) for child in item])
-    return _prefix(0xC0, len(payload)) + payload
+    if isinstance(item, tuple):
+        payload = b"".join(map(encode, item))
+        return _prefix(0xC0, len(payload)) + payload
+    if len(item) == 1 and item[0] < 0x80:
+        return item
+    return _prefix(0x80, len(item)) + item
 
 
 def decode(data: bytes) -> Item:
