@@ -12,10 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .client import TempoAccount, account, fund
-    from .keys import PrivateKey
-    from .networks import MAINNET, TESTNET, Network, Token
-    from .server import TempoCharge, charge
+    from coinslot.methods.tempo.client import TempoAccount, account, fund
+    from coinslot.methods.tempo.keys import PrivateKey
+    from coinslot.methods.tempo.networks import MAINNET, TESTNET, Network, Token
+    from coinslot.methods.tempo.server import TempoCharge, charge
 
 __all__ = [
     "MAINNET",

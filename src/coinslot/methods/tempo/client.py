@@ -23,17 +23,14 @@ from coinslot.errors import (
     WalletError,
 )
 from coinslot.intents import format_amount, from_base_units
-from coinslot.payments.method import Payload, Quote
-from coinslot.protocol import Challenge
-
-from .keys import AddressError, PrivateKey, checksum_address, parse_address
-from .networks import DECIMALS, NETWORKS, find_network, network_of, token_name
-from .node import Absence, Conditions, Node, Receipt, transaction_hash
-from .refusals import explain
-from .rpc import Rpc, RpcError, RpcRefused, RpcTimeout
-from .terms import Terms
-from .verification import SENDING_MARGIN, format_source
-from .wire import (
+from coinslot.methods.tempo.keys import AddressError, PrivateKey, checksum_address, parse_address
+from coinslot.methods.tempo.networks import DECIMALS, NETWORKS, find_network, network_of, token_name
+from coinslot.methods.tempo.node import Absence, Conditions, Node, Receipt, transaction_hash
+from coinslot.methods.tempo.refusals import explain
+from coinslot.methods.tempo.rpc import Rpc, RpcError, RpcRefused, RpcTimeout
+from coinslot.methods.tempo.terms import Terms
+from coinslot.methods.tempo.verification import SENDING_MARGIN, format_source
+from coinslot.methods.tempo.wire import (
     EXPIRING_NONCE_KEY,
     Call,
     Transaction,
@@ -41,6 +38,8 @@ from .wire import (
     attribution_memo,
     transfer_with_memo,
 )
+from coinslot.payments.method import Payload, Quote
+from coinslot.protocol import Challenge
 
 logger = logging.getLogger("coinslot.tempo")
 

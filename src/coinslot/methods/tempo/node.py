@@ -14,11 +14,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from coinslot.methods.tempo.keys import checksum_address
+from coinslot.methods.tempo.rpc import METHOD_NOT_FOUND, Rpc, RpcCall, RpcError, RpcRefused, RpcUnanswered
+from coinslot.methods.tempo.wire import Transaction, Transfer, balance_of, transfers_in_logs
 from coinslot.protocol import JSONObject, JSONValue
-
-from .keys import checksum_address
-from .rpc import METHOD_NOT_FOUND, Rpc, RpcCall, RpcError, RpcRefused, RpcUnanswered
-from .wire import Transaction, Transfer, balance_of, transfers_in_logs
 
 logger = logging.getLogger("coinslot.tempo")
 

@@ -10,9 +10,8 @@ import re
 from typing import Final
 
 from coinslot.errors import PaymentError, PaymentExpired, VerificationFailed
-
-from .keys import checksum_address, keccak256
-from .rpc import RpcRefused
+from coinslot.methods.tempo.keys import checksum_address, keccak256
+from coinslot.methods.tempo.rpc import RpcRefused
 
 _EXECUTION_REVERTED: Final = 3
 

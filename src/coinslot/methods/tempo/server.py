@@ -18,6 +18,20 @@ from coinslot.errors import (
     PaymentUnavailable,
 )
 from coinslot.intents import ChargeRequest, to_base_units
+from coinslot.methods.tempo.keys import AddressError, checksum_address
+from coinslot.methods.tempo.networks import DECIMALS, find_network
+from coinslot.methods.tempo.node import Absence, Node, Receipt, transaction_hash
+from coinslot.methods.tempo.refusals import explain, is_pending
+from coinslot.methods.tempo.rpc import Rpc, RpcError, RpcRefused, RpcUnanswered, RpcUnreachable
+from coinslot.methods.tempo.terms import PULL, Terms
+from coinslot.methods.tempo.verification import check_transaction
+from coinslot.methods.tempo.wire import (
+    MAX_TRANSACTION_SIZE,
+    Transaction,
+    TransactionError,
+    Transfer,
+    decode_call,
+)
 from coinslot.payments.method import (
     Failed,
     NotSent,
@@ -30,15 +44,6 @@ from coinslot.payments.method import (
     Unknown,
 )
 from coinslot.protocol import Credential, JSONObject
-
-from .keys import AddressError, checksum_address
-from .networks import DECIMALS, find_network
-from .node import Absence, Node, Receipt, transaction_hash
-from .refusals import explain, is_pending
-from .rpc import Rpc, RpcError, RpcRefused, RpcUnanswered, RpcUnreachable
-from .terms import PULL, Terms
-from .verification import check_transaction
-from .wire import MAX_TRANSACTION_SIZE, Transaction, TransactionError, Transfer, decode_call
 
 logger = logging.getLogger("coinslot.tempo")
 

@@ -9,10 +9,9 @@ from msgspec import Struct
 
 from coinslot.errors import AmountError, MalformedChallenge, MalformedJSON
 from coinslot.intents import ChargeRequest
+from coinslot.methods.tempo.keys import AddressError, checksum_address
+from coinslot.methods.tempo.networks import DEFAULT_CHAIN_ID
 from coinslot.protocol import JSONObject, JSONValue
-
-from .keys import AddressError, checksum_address
-from .networks import DEFAULT_CHAIN_ID
 
 PULL: Final = "pull"
 """The mode in which the payer signs a transaction and the server broadcasts it."""

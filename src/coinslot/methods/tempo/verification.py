@@ -11,11 +11,10 @@ import re
 from typing import Final
 
 from coinslot.errors import PaymentError, PaymentExpired, PaymentInsufficient, VerificationFailed
+from coinslot.methods.tempo.keys import SignatureError, checksum_address
+from coinslot.methods.tempo.terms import Terms
+from coinslot.methods.tempo.wire import Transaction, Transfer, decode_call, memo_binds
 from coinslot.protocol import Credential
-
-from .keys import SignatureError, checksum_address
-from .terms import Terms
-from .wire import Transaction, Transfer, decode_call, memo_binds
 
 SENDING_MARGIN: Final = 3
 """Seconds before its `valid_before` from which on Tempo's nodes no longer take a transaction."""
