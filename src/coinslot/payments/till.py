@@ -313,9 +313,8 @@ class Till:
         """Ask a method about a proof. Raises a `PaymentError`, whatever the method raised."""
         method = order.method
         try:
-            return await asyncio.wait_for(
-                method.verify(order.credential, order.request), self.policy.settle_timeout
-            )
+            async with asyncio.timeout(self.policy.settle_timeout):
+                return await method.verify(order.credential, order.request)
         except PaymentError:
             raise
         except TimeoutError:
@@ -339,7 +338,8 @@ class Till:
     ) -> Settlement:
         """Ask a method about money. Whatever goes wrong, the answer is a settlement."""
         try:
-            return await asyncio.wait_for(ask(proof), self.policy.settle_timeout)
+            async with asyncio.timeout(self.policy.settle_timeout):
+                return await ask(proof)
         except TimeoutError:
             return Unknown(reason=f"{method.name} {what}: no answer in {self.policy.settle_timeout:g} s")
         except Exception as error:  # noqa: BLE001 - the money may have moved, so this is not a failure

@@ -148,8 +148,10 @@ def _is_plain(value: object, depth: int) -> bool:
     if kind is int:
         return -MAX_SAFE_INTEGER <= cast(int, value) <= MAX_SAFE_INTEGER
     if kind is dict and depth:
-        members = cast("dict[object, object]", value).items()
-        return all(type(key) is str and key.isascii() and _is_plain(item, depth - 1) for key, item in members)
+        for key, item in cast("dict[object, object]", value).items():
+            if not (type(key) is str and key.isascii() and _is_plain(item, depth - 1)):
+                return False
+        return True
     if kind is list and depth:
         return all(_is_plain(item, depth - 1) for item in cast("list[object]", value))
     return False

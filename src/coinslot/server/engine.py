@@ -262,7 +262,7 @@ class Engine:
             offers = _preferred(wish, offers)
         scope = _scope(gate, request)
         scope["nonce"] = encode_base64url(secrets.token_bytes(12))
-        digest = content_digest(request.body or b"") if scope["body"] is BodyKind.DIGEST else None
+        digest = content_digest(request.body or b"") if scope["body"] == BodyKind.DIGEST else None
         expires = _timestamp(int(self._clock() + self._expires_in))
         opaque = encode_object(scope)
         issued = [
@@ -314,7 +314,7 @@ def _scope(gate: Gate, request: Request) -> dict[str, str]:
         "verb": request.method,
         "path": _short(request.path),
         "query": _hash(request.query) if gate.bind_query and request.query else "",
-        "body": gate.body_binding(request),
+        "body": gate.body_binding(request).value,
     }
 
 

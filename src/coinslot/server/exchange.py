@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -119,6 +120,7 @@ class Request(Struct, frozen=True, kw_only=True):
         return self.peer is None or _is_loopback(self.peer)
 
 
+@lru_cache(maxsize=1024)
 def _is_loopback(peer: str) -> bool:
     try:
         address = ip_address(peer.partition("%")[0])
