@@ -256,6 +256,7 @@ class Shop:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         async for chunk in _chunks(answer.body):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # a send that does not wait lets nobody tell that the client is gone
             if send.__self__.disconnected:  # uvicorn goes on taking what nobody will have
                 return
             self.sent += len(chunk)
