@@ -33,9 +33,8 @@ bench: $(READY) ## how fast, beside the peers, in one run
 	@command -v wrk >/dev/null || { apt-get update -q && apt-get install -qy wrk; }
 	@$(BIN)/python bench/run.py
 
-docs: $(READY) ## the documentation site, in site/
-	@$(BIN)/pip install -q -r requirements/docs.txt
-	@$(BIN)/mkdocs build --strict
+docs: $(VENV)-docs/.ready ## the documentation site, in site/
+	@$(VENV)-docs/bin/zensical build --strict -f mkdocs.yml
 
 lock: ## pin the newest of everything into requirements/dev.txt
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -44,7 +43,12 @@ lock: ## pin the newest of everything into requirements/dev.txt
 	@mv build/lock.txt requirements/dev.txt
 
 clean: ## forget everything that was set up
-	rm -rf $(VENV) build site tests/peers/node_modules
+	rm -rf $(VENV) $(VENV)-docs build site tests/peers/node_modules
+
+$(VENV)-docs/.ready: requirements/docs.txt
+	@$(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/pip install -q --disable-pip-version-check -r requirements/docs.txt
+	@touch $@
 
 $(READY): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Coinslot needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
