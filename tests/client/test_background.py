@@ -20,9 +20,9 @@ async def where() -> tuple[threading.Thread, asyncio.AbstractEventLoop]:
 
 
 def script(source: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of its own, with development warnings, and no patience."""
+    """Run a program of its own, whose warnings are errors, and with no patience."""
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(source)],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(source)],
         capture_output=True,
         text=True,
         timeout=20,

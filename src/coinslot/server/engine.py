@@ -1,6 +1,6 @@
 """The engine: from a request to an order, and from a refusal to an answer. The same for every adapter.
 
-The order of the checks is the order of DESIGN's promise to both sides: nothing is read from the world before
+The order of the checks is a promise to both sides: nothing is read from the world before
 everything that can be known without it is known, and a payment that the ledger has is judged by the challenge
 it was made for, not by today's price or clock.
 
