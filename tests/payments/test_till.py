@@ -79,8 +79,8 @@ class Counter:
 @pytest.fixture
 async def counter() -> AsyncIterator[Counter]:
     mint = Mint()
-    ledger = MemoryLedger()
-    policy = Policy(settle_timeout=0.2, redeliveries=2, redelivery_window=3600)
+    ledger = MemoryLedger(clock=lambda: made.now)
+    policy = Policy(settle_timeout=10, redeliveries=2, redelivery_window=3600)
     till = Till(ledger, policy=policy, events=Events(), clock=lambda: made.now)
     made = Counter(mint, ScripCharge(mint), till, ledger)
     yield made
@@ -173,11 +173,13 @@ async def test_a_method_that_cannot_verify_is_unavailable(
         raise AssertionError("it was waited for")
 
     order = counter.order(counter.mint.issue(100))
+    patient, counter.till.policy = counter.till.policy, Policy(settle_timeout=0.05)
     with monkeypatch.context() as broken:
         broken.setattr(counter.method, "verify", verify)
         with pytest.raises(PaymentUnavailable):
             await counter.till.take(order)
     assert counter.mint.spend_requests == 0
+    counter.till.policy = patient
     await (await counter.till.take(order)).delivered()
 
 
@@ -238,6 +240,7 @@ async def test_what_was_not_sent_may_be_sent_again(counter: Counter) -> None:
 
 async def test_a_slow_settlement_is_unknown(counter: Counter) -> None:
     """A method that does not answer within `settle_timeout` leaves the outcome unknown, not failed."""
+    counter.till.policy = Policy(settle_timeout=0.05)
     order = counter.order(counter.mint.issue(100))
     counter.mint.delay = 5
     with pytest.raises(OutcomeUnknown):
@@ -353,19 +356,26 @@ async def test_a_lapsed_lease_makes_way_for_a_look_up(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that died while settling leaves a lease that lapses and a row that says what to look up."""
-    monkeypatch.setattr(lease, "SECONDS", 0.05)
-    monkeypatch.setattr(lease, "RENEW_AFTER", 60.0)
+    monkeypatch.setattr(lease, "RENEW_AFTER", 3600.0)  # as good as dead
     order = counter.order(counter.mint.issue(100))
-    counter.mint.delay = 0.15
+    asked, answered = asyncio.Event(), asyncio.Event()
+    spend = counter.mint.spend
+
+    async def spend_later(note: str) -> Settlement:
+        asked.set()
+        await answered.wait()
+        return await spend(note)
+
+    monkeypatch.setattr(counter.mint, "spend", spend_later)
     worker = asyncio.create_task(counter.till.take(order))
-    await asyncio.sleep(0.02)
+    await asked.wait()
     assert await counter.state(order) is State.SETTLING
     with pytest.raises(PaymentInProgress):
         await counter.again(order)
-    await asyncio.sleep(0.06)  # lapsed; the mint has not heard of the note yet, or has just
-    counter.mint.delay = 0
-    sale = await counter.again(order)
-    await sale.delivered()
+    counter.now += lease.SECONDS + 1
+    monkeypatch.setattr(counter.mint, "spend", spend)
+    await (await counter.again(order)).delivered()
+    answered.set()
     with pytest.raises(PaymentInProgress):  # the first one comes back and finds its move taken
         await worker
     assert await counter.state(order) is State.DELIVERED
@@ -376,11 +386,12 @@ async def test_a_lease_is_renewed_while_work_goes_on(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A delivery longer than the lease keeps it."""
-    monkeypatch.setattr(lease, "SECONDS", 0.06)
-    monkeypatch.setattr(lease, "RENEW_AFTER", 0.02)
+    monkeypatch.setattr(lease, "RENEW_AFTER", 0.001)
     order = counter.order(counter.mint.issue(100))
     sale = await counter.till.take(order)
-    await asyncio.sleep(0.2)
+    for _ in range(5):
+        counter.now += lease.SECONDS * 0.9
+        await asyncio.sleep(0.05)
     with pytest.raises(PaymentInProgress):
         await counter.again(order)
     await sale.delivered()
