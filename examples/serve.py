@@ -87,7 +87,8 @@ def serve(devnet: ThreadedDevnet) -> None:
     signal.signal(signal.SIGTERM, lambda *_: shop.terminate())
     with suppress(KeyboardInterrupt):
         sys.exit(shop.wait())
-    shop.wait()  # it heard the Ctrl-C as well
+    shop.terminate()  # at a terminal it has heard the Ctrl-C as well
+    shop.wait()
 
 
 if __name__ == "__main__":
