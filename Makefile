@@ -11,6 +11,7 @@ help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 demo: $(READY) ## a chain, a paid API and a wallet: the whole story, in one run
+	@command -v curl >/dev/null || { apt-get update -q && apt-get install -qy curl; }
 	@$(BIN)/python examples/demo.py
 
 serve: $(READY) ## the paid API on port 4242 and a chain on 8545, to try by hand
