@@ -24,7 +24,8 @@ from coinslot.payments import lease
 from coinslot.payments.events import Events, PaymentDelivered, PaymentSettled, PaymentUndelivered
 from coinslot.payments.ledger import Payment, State
 from coinslot.payments.method import Failed, NotSent, Proof, Settled, Settlement, Unknown
-from coinslot.payments.till import Order, Policy, Sale, Till, fingerprint
+from coinslot.payments.order import Order, fingerprint
+from coinslot.payments.till import Policy, Sale, Till
 from coinslot.protocol import Binder, Challenge, Credential, Receipt, encode_object
 from coinslot.storage.memory import MemoryLedger
 from scrip import Mint, ScripCharge

@@ -392,6 +392,16 @@ async def test_a_cheap_payment_is_not_redelivered_dear(paywall: Paywall, mint: M
     await accepted(gate, authorized(ask(), authorization))
 
 
+async def test_a_price_that_fell_does_not_end_redelivery(paywall: Paywall, mint: Mint) -> None:
+    """What was paid for at a higher price is still owed when the price has fallen."""
+    prices = ["0.05", "0.05", "0.01"]  # asked for the challenge, for the payment, and for its redelivery
+    gate = paywall.charge(lambda request: prices.pop(0))
+    request = authorized(ask(), credential(await challenge_for(gate, ask()), mint.issue(5)))
+    await (await accepted(gate, request)).returned()
+    await accepted(gate, request)
+    assert mint.spend_requests == 1
+
+
 async def test_a_price_that_fell_is_told_so(paywall: Paywall, mint: Mint) -> None:
     """A challenge for more than is asked now is refused, and not as insufficient."""
     dear, cheap = paywall.charge("0.05"), paywall.charge("0.01")

@@ -17,7 +17,6 @@ moves finds the payment settled when they come back.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -29,9 +28,7 @@ from msgspec.structs import replace
 from coinslot.errors import (
     AlreadyClaimed,
     InvalidChallenge,
-    InvalidPayload,
     LedgerError,
-    MalformedJSON,
     NotHonoured,
     OutcomeUnknown,
     PaymentError,
@@ -62,8 +59,9 @@ from coinslot.payments.method import (
     Settlement,
     Unknown,
 )
+from coinslot.payments.order import Order
 from coinslot.payments.states import advance
-from coinslot.protocol import Credential, JSONObject, Receipt, canonical_json, format_timestamp
+from coinslot.protocol import Receipt, format_timestamp
 
 logger = logging.getLogger("coinslot.payments")
 
@@ -84,39 +82,6 @@ class Policy(Struct, frozen=True, kw_only=True):
     settle_timeout: float = 30.0
     redeliveries: int = 3
     redelivery_window: float = 24 * 3600.0
-
-
-class Order(Struct, frozen=True, kw_only=True):
-    """A credential that may be taken: ours, for this request, of this method.
-
-    `credential.payload` is canonical and `fingerprint` is made from it. `is_known` says that the ledger has a
-    payment for its challenge.
-    """
-
-    method: ServerMethod
-    credential: Credential
-    fingerprint: bytes
-    request: JSONObject
-    route: str
-    expires_at: float
-    is_known: bool = False
-
-    @property
-    def challenge_id(self) -> str:
-        """The id that everything is filed under."""
-        return self.credential.challenge.id
-
-
-def fingerprint(credential: Credential) -> bytes:
-    """What makes two credentials the same: SHA-256(challenge id ‖ JCS of the canonical payload).
-
-    Raises `InvalidPayload` for a payload that has no canonical JSON form.
-    """
-    try:
-        payload = canonical_json(credential.payload)
-    except MalformedJSON as error:
-        raise InvalidPayload(f"The payload {error}.") from error
-    return hashlib.sha256(credential.challenge.id.encode() + payload).digest()
 
 
 class Sale:

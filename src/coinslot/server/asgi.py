@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from coinslot.errors import PaymentError
-from coinslot.payments.till import Order, Sale
+from coinslot.payments.order import Order
+from coinslot.payments.till import Sale
 from coinslot.server.exchange import (
     DIGEST_LIMIT,
     EXPOSED,

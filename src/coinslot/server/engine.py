@@ -44,7 +44,8 @@ from coinslot.errors import (
 )
 from coinslot.payments.events import ChallengeIssued, CredentialRefused, Events
 from coinslot.payments.method import Price, ServerMethod
-from coinslot.payments.till import Order, Till, fingerprint, where
+from coinslot.payments.order import Order, fingerprint
+from coinslot.payments.till import Till, where
 from coinslot.protocol import (
     PROBLEMS,
     Binder,
@@ -91,7 +92,7 @@ class Engine:
     ) -> None:
         self.till = till
         self.events = events
-        self.payment_authorization = payment_authorization
+        self._payment_authorization = payment_authorization
         self.realm = realm
         self._methods = tuple(methods)
         self._binder = binder
@@ -105,7 +106,7 @@ class Engine:
 
     def _prepare(self, price: Price) -> tuple[PreparedOffer, ...]:
         return prepare(
-            self._methods, price, realm=self.realm, payment_authorization=self.payment_authorization
+            self._methods, price, realm=self.realm, payment_authorization=self._payment_authorization
         )
 
     # From a request to an order
@@ -119,12 +120,14 @@ class Engine:
         expires_at = challenge.expires_at()
         if expires_at is None:  # we never issue one without
             raise InvalidChallenge("The challenge has no expiry.")
-        known = await self.till.find(challenge.id)
         method = self._method(challenge)
-        if known is None and expires_at <= self._clock():
-            raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
-        if known is None or callable(gate.price):  # a price that was fixed then may have changed since
-            self._check_terms(challenge, terms, await self.offers_for(gate, request))
+        known = await self.till.find(challenge.id)
+        if known is None:
+            if expires_at <= self._clock():
+                raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
+            self._check_terms(challenge, terms, await self._offer(method, gate, request))
+        elif callable(gate.price):  # the same path may sell something dearer than what was paid for
+            _check_price(terms, await self._offer(method, gate, request))
         self._check_body(request, challenge)
         try:
             credential = replace(credential, payload=_canonical(method, credential.payload))
@@ -184,25 +187,21 @@ class Engine:
                 return method
         raise MethodUnsupported(f"{challenge.method}/{challenge.intent} is not accepted here.")
 
-    def _check_terms(self, challenge: Challenge, terms: JSONObject, offers: Sequence[PreparedOffer]) -> None:
+    async def _offer(self, method: ServerMethod, gate: Gate, request: Request) -> PreparedOffer:
+        """What this method asks for this request now. Raises `MethodUnsupported`."""
+        for offer in await self.offers_for(gate, request):
+            if offer.method is method:
+                return offer
+        raise MethodUnsupported(f"{method.name}/{method.intent} is not accepted for this resource.")
+
+    def _check_terms(self, challenge: Challenge, terms: JSONObject, now: PreparedOffer) -> None:
         """What was promised then is what is asked now. Raises `InvalidChallenge`, `PaymentInsufficient`."""
-        ours = [
-            offer
-            for offer in offers
-            if offer.method.name == challenge.method and offer.method.intent == challenge.intent
-        ]
-        if any(offer.request == challenge.request for offer in ours):
+        if challenge.request == now.request:
             return
-        if not ours:
-            raise MethodUnsupported(
-                f"{challenge.method}/{challenge.intent} is not accepted for this resource."
-            )
-        now = ours[0].offer.request
-        changed = sorted(name for name in {*now, *terms} if now.get(name) != terms.get(name))
+        asked = now.offer.request
+        changed = sorted(name for name in {*asked, *terms} if asked.get(name) != terms.get(name))
         if changed == ["amount"]:
-            then = terms.get("amount")
-            kind = PaymentInsufficient if ours[0].offer.amount > _base_units(then) else InvalidChallenge
-            raise kind(f"The price is {now['amount']} base units now; the challenge was for {then}.")
+            _check_price(terms, now)
         raise InvalidChallenge(f"The terms have changed since the challenge: {', '.join(changed)}.")
 
     def _check_body(self, request: Request, challenge: Challenge) -> None:
@@ -294,8 +293,13 @@ def _canonical(method: ServerMethod, payload: JSONObject) -> JSONObject:
         raise InvalidPayload("The payload cannot be read.", log=f"{method.name}: {where(error)}") from None
 
 
-def _base_units(amount: object) -> int:
-    return int(amount) if isinstance(amount, str) and amount.isascii() and amount.isdigit() else 0
+def _check_price(terms: JSONObject, now: PreparedOffer) -> None:
+    """What was promised then is not less than what is asked now. Raises `PaymentInsufficient`."""
+    then = str(terms.get("amount"))
+    if not then.isdecimal() or int(then) < now.offer.amount:
+        raise PaymentInsufficient(
+            f"The price is {now.offer.amount} base units now; the challenge was for {then}."
+        )
 
 
 _SCOPE_NAMES: Final[Mapping[str, str]] = {

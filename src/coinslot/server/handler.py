@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, Uni
 
 from coinslot.errors import ConfigurationError, PaymentError
 from coinslot.payments.ledger import Payment
-from coinslot.payments.till import Order, Sale
+from coinslot.payments.order import Order
+from coinslot.payments.till import Sale
 
 if TYPE_CHECKING:
     from coinslot.server.gate import Gate

@@ -90,8 +90,8 @@ class Paywall:
         """A gate at this price: a decimal string in the currency's unit (`"0.01"`).
 
         A callable gets the `Request` and returns the decimal string; it is asked again when the payment
-        comes, and must give the same answer to be accepted. A challenge pays for one method, path, query and
-        body; `bind_query=False` and `bind_body=False` let the query or the body differ.
+        comes, and must give the same answer to be accepted. A challenge pays for one host, method, path,
+        query and body; `bind_query=False` and `bind_body=False` let the query or the body differ.
 
         Raises `AmountError` for an amount that is not exact in a method's currency.
         """
