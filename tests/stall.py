@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
-import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -20,7 +18,6 @@ from decimal import Decimal
 from typing import Any, TypeAlias, Unpack
 
 import httpx2
-import uvicorn
 
 from coinslot.client import RequestOptions, Wallet
 from coinslot.errors import InsufficientFunds, UnexpectedTerms
@@ -33,6 +30,7 @@ from coinslot.protocol import (
     format_timestamp,
     problem_body,
 )
+from serving import serving
 
 _ids = itertools.count(1)
 
@@ -299,27 +297,9 @@ def serve_pitch() -> Iterator[Pitch]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await pitch.shop(scope, receive, send)
 
-    with serve(app) as url:
+    with serving(app) as url:
         pitch = Pitch(url)
         yield pitch
-
-
-@contextmanager
-def serve(app: Any) -> Iterator[str]:
-    """Run an ASGI app on a real server in a thread; the URL that it is at."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the server did not start"
-                time.sleep(0.005)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 class Buyer:

@@ -17,7 +17,8 @@ from coinslot.methods import tempo
 from coinslot.sandbox.tempo import ThreadedDevnet
 from command import Command, InlineCommand
 from keychains import MemoryKeychain
-from stall import Pitch, Shop, serve, serve_pitch
+from serving import serving
+from stall import Pitch, Shop, serve_pitch
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def paid_api(devnet: ThreadedDevnet) -> Iterator[str]:
     async def moved() -> RedirectResponse:
         return RedirectResponse("/paid")
 
-    with serve(app) as url:
+    with serving(app) as url:
         yield url
 
 

@@ -15,7 +15,8 @@ from coinslot.client import Outcome, PaymentRecord
 from coinslot.errors import PaymentUndecided
 from coinslot.payments.method import Unknown
 from scrip import Mint, ScripCharge, ScripWallet
-from stall import Buyer, serve
+from serving import serving
+from stall import Buyer
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Counter:
 def counter() -> Iterator[Counter]:
     """One that is open."""
     counter = Counter()
-    with serve(counter.app()) as counter.url:
+    with serving(counter.app()) as counter.url:
         yield counter
 
 
