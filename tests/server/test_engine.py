@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from coinslot import (
     Challenge,
     Challenged,
     ChallengeIssued,
+    ConfigurationError,
     Credential,
     CredentialRefused,
     Gate,
@@ -29,7 +30,8 @@ from coinslot import (
     Response,
 )
 from coinslot.payments import lease
-from coinslot.protocol import encode_base64url, encode_object, strict_json
+from coinslot.payments.method import Offer, Price
+from coinslot.protocol import JSONObject, encode_base64url, encode_object, strict_json
 from scrip import Mint, ScripCharge, credential
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -622,3 +624,76 @@ async def test_it_opens_again_after_closing(paywall: Paywall, mint: Mint) -> Non
     gate = paywall.charge("0.01")
     await paywall.aclose()
     await accepted(gate, authorized(ask(), credential(await challenge_for(gate, ask()), mint.issue(1))))
+
+
+async def test_heads_challenge_pays_for_get(paywall: Paywall, mint: Mint) -> None:
+    """HEAD shows what GET costs: whoever pays that has paid for GET, and HEAD itself stays free of charge."""
+    gate = paywall.charge("0.01")
+    authorization = credential(await challenge_for(gate, ask("HEAD")), mint.issue(1))
+    assert (await refused(gate, authorized(ask("HEAD"), authorization)))[:2] == (402, "invalid-challenge")
+    assert mint.spend_requests == 0
+    await accepted(gate, authorized(ask("GET"), authorization))
+
+
+class Drawing(ScripCharge):
+    """Scrip that is paid to another address each time, while there are any."""
+
+    addresses: Iterator[str]
+
+    def prepare(self, price: Price) -> Offer | None:
+        offer = super().prepare(price)
+        return None if offer is None else replace(offer, is_drawn=True)
+
+    async def draw(self, offer: Offer) -> Offer | None:
+        address = next(self.addresses, None)
+        return None if address is None else replace(offer, request={**offer.request, "recipient": address})
+
+    def pinned(self, request: JSONObject) -> JSONObject:
+        return {name: value for name, value in request.items() if name != "recipient"}
+
+
+class TestDrawnOffers:
+    """Some methods have a recipient, or a memo, for each challenge."""
+
+    @pytest.fixture
+    async def drawing(self, mint: Mint) -> AsyncIterator[Paywall]:
+        """A paywall with three addresses to give out."""
+        method = Drawing(mint)
+        method.addresses = iter(["one", "two", "three"])
+        async with Paywall([method], secret_key=SECRET, realm="shop.example", ledger="memory:") as made:
+            yield made
+
+    async def test_each_challenge_has_its_own(self, drawing: Paywall, mint: Mint) -> None:
+        """Two challenges of one price differ, and each is paid as it was made."""
+        gate = drawing.charge("0.01")
+        one, two = await challenge_for(gate, ask()), await challenge_for(gate, ask())
+        assert [each.decode_request()["recipient"] for each in (one, two)] == ["one", "two"]
+        for challenge in (two, one):
+            await accepted(gate, authorized(ask(), credential(challenge, mint.issue(1))))
+
+    async def test_the_rest_is_pinned(self, drawing: Paywall, mint: Mint) -> None:
+        """What is not drawn has to be what is asked now."""
+        challenge = await challenge_for(drawing.charge("0.01"), ask())
+        dearer = drawing.charge("0.02")
+        status, slug, _ = await refused(dearer, authorized(ask(), credential(challenge, mint.issue(1))))
+        assert (status, slug) == (402, "payment-insufficient")
+        assert mint.spend_requests == 0
+
+    async def test_when_none_is_left_it_is_503(self, drawing: Paywall) -> None:
+        """Nothing can be asked for, so nothing is: and no challenge comes with it."""
+        gate = drawing.charge("0.01")
+        for _ in range(3):
+            await challenge_for(gate, ask())
+        assert (await refused(gate, ask()))[:2] == (503, "payment-unavailable")
+
+    def test_a_method_has_to_be_able_to(self, mint: Mint) -> None:
+        """A pattern that nobody can draw from is found at start-up."""
+
+        class Confused(ScripCharge):
+            def prepare(self, price: Price) -> Offer | None:
+                offer = super().prepare(price)
+                return None if offer is None else replace(offer, is_drawn=True)
+
+        paywall = Paywall([Confused(mint)], secret_key=SECRET, realm="shop.example", ledger="memory:")
+        with pytest.raises(ConfigurationError, match="scrip cannot draw the offers it prepares"):
+            paywall.charge("0.01")

@@ -107,7 +107,7 @@ async def test_a_class_may_have_free_methods(app: Starlette) -> None:
 
 @pytest.mark.parametrize("url", ["/hello/you", "/sub/articles/4"])
 async def test_head_shows_the_price_and_is_never_served(app: Starlette, mint: Mint, url: str) -> None:
-    """HEAD is its own scope: it sees a 402 without a body, and its challenge pays for nothing."""
+    """HEAD sees a 402 without a body, and whatever is presented with it pays for nothing."""
     async with visit(app) as http:
         head = await http.head(url)
         assert head.status_code == 402

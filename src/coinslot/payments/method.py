@@ -9,6 +9,7 @@ looked for by name, so a method that has no use for one just leaves it out.
     verify     every check there is; moves no money                      per new payment, may ask the world
     settle     moves the money, at most once for each `Proof.key`        per new payment
     look_up    what became of a proof that was sent                      after a crash or a lost answer
+    draw       an offer of its own for one challenge                     per challenge, pure
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ class Offer(Struct, frozen=True, kw_only=True):
     """A price as one method asks for it.
 
     `request` is the challenge's `request` object; `amount` is in base units; `currency` is the method's own
-    name for it.
+    name for it. One that `is_drawn` is a pattern: each challenge gets an offer of its own (`DrawsOffers`).
     """
 
     request: JSONObject
     amount: int
     currency: str
+    is_drawn: bool = False
 
 
 class Recovery(Struct, frozen=True):
@@ -154,6 +156,22 @@ class ServerMethod(Protocol):
 
 
 @runtime_checkable
+class DrawsOffers(Protocol):
+    """A server method some of whose offers differ from challenge to challenge: in a memo, or an address."""
+
+    async def draw(self, offer: Offer) -> Offer | None:
+        """A new offer like this one, for one challenge. None: there is none to be had right now.
+
+        It must not ask the world, since whoever asks for a challenge has not paid for anything.
+        """
+        ...
+
+    def pinned(self, request: JSONObject) -> JSONObject:
+        """What all requests drawn from one offer have in common."""
+        ...
+
+
+@runtime_checkable
 class LooksUp(Protocol):
     """A server method that can say what became of a proof. Without it an unknown outcome stays unknown."""
 
@@ -171,11 +189,19 @@ class Closes(Protocol):
         ...
 
 
+class Share(Struct, frozen=True, kw_only=True):
+    """A part of a price that goes to somebody else than its recipient. `amount` is in the currency's unit."""
+
+    recipient: str
+    amount: Decimal
+
+
 class Quote(Struct, frozen=True, kw_only=True):
     """What a challenge would cost, as the wallet's limits are asked about it.
 
     `amount` is exact and in the currency's unit, `base_units` the same as the wire has it. `asset` is a short
-    name for people (`pathUSD`); `fee` is the most that paying may cost beside it, in the same unit.
+    name for people (`pathUSD`); `fee` is the most that paying may cost beside it, in the same unit. `shares`
+    are parts of `amount`: what they leave goes to `recipient`.
     """
 
     amount: Decimal
@@ -185,17 +211,20 @@ class Quote(Struct, frozen=True, kw_only=True):
     network: str
     recipient: str | None = None
     fee: Decimal = Decimal(0)
+    shares: tuple[Share, ...] = ()
 
 
 class Payload(Struct, frozen=True, kw_only=True):
     """A proof, ready to be sent: the credential's `payload` and `source`. Never shown by `repr`.
 
-    `reference` is what the payer can look for afterwards (a transaction hash).
+    `reference` is what the payer can look for afterwards (a transaction hash). `lapses` is for `is_dead`: if
+    this proof has taken nothing by then, in Unix seconds, it never will.
     """
 
     payload: JSONObject
     source: str | None = None
     reference: str | None = None
+    lapses: int | None = None
 
     def __repr__(self) -> str:
         return f"Payload(<redacted>, source={self.source!r}, reference={self.reference!r})"
@@ -226,7 +255,14 @@ class ClientMethod(Protocol):
         ...
 
     async def pay(self, challenge: Challenge) -> Payload:
-        """Make the proof. Raises a `WalletError` such as `InsufficientFunds`."""
+        """Make the proof. Raises a `WalletError` such as `InsufficientFunds`.
+
+        Raising means that no money moved for this challenge, and that none will. A method that moves it here,
+        and cannot tell whether it did, returns its payload all the same: the server finds out, or `is_dead`
+        does. A wallet whose caller goes away meanwhile waits for the end of this, so it has to end in time.
+        Where it is cancelled nevertheless, because the event loop itself ends, letting `CancelledError` out
+        is raising too.
+        """
         ...
 
 

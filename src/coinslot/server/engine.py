@@ -198,8 +198,10 @@ class Engine:
         """What was promised then is what is asked now. Raises `InvalidChallenge`, `PaymentInsufficient`."""
         if challenge.request == now.request:
             return
-        asked = now.offer.request
-        changed = sorted(name for name in {*asked, *terms} if asked.get(name) != terms.get(name))
+        asked, promised = now.pinned(now.offer.request), now.pinned(terms)
+        changed = sorted(name for name in {*asked, *promised} if asked.get(name) != promised.get(name))
+        if not changed:
+            return
         if changed == ["amount"]:
             _check_price(terms, now)
         raise InvalidChallenge(f"The terms have changed since the challenge: {', '.join(changed)}.")
@@ -256,7 +258,10 @@ class Engine:
     async def _challenges(
         self, gate: Gate, request: Request, slug: str
     ) -> tuple[list[str], list[tuple[bytes, bytes]]]:
-        offers = await self.offers_for(gate, request)
+        drawn = [await offer.drawn() for offer in await self.offers_for(gate, request)]
+        offers = tuple(offer for offer in drawn if offer is not None)
+        if not offers:
+            raise PaymentUnavailable("This cannot be paid for right now.")
         if (wish := request.header("accept-payment")) is not None:
             offers = _preferred(wish, offers)
         scope = _scope(gate, request)
@@ -315,7 +320,8 @@ def _scope(gate: Gate, request: Request) -> dict[str, str]:
     """What a challenge is good for, beside its terms. Goes into `opaque`, which the id binds."""
     return {
         "host": _short((request.header("host") or "").lower()),
-        "verb": request.method,
+        # HEAD is never charged: it shows the challenge for GET, so that whoever pays that loses nothing.
+        "verb": "GET" if request.method == "HEAD" else request.method,
         "path": _short(request.path),
         "query": _hash(request.query) if gate.bind_query and request.query else "",
         "body": gate.body_binding(request).value,

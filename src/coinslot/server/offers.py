@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from coinslot.errors import ConfigurationError
-from coinslot.payments.method import Offer, Price, ServerMethod
-from coinslot.protocol import Binder, encode_object
+from coinslot.payments.method import DrawsOffers, Offer, Price, ServerMethod
+from coinslot.protocol import Binder, JSONObject, encode_object
 from coinslot.protocol.auth_params import quote
 
 AUTHORIZATION: Final = "Authorization"
@@ -17,7 +17,7 @@ PAYMENT_AUTHORIZATION: Final = "Payment-Authorization"
 class PreparedOffer:
     """One method's offer at one price, ready to be issued."""
 
-    __slots__ = ("_head", "_header", "_realm", "method", "offer", "request")
+    __slots__ = ("_head", "_header", "_price", "_realm", "method", "offer", "request")
 
     def __init__(
         self, method: ServerMethod, offer: Offer, price: Price, *, realm: str, header: str | None
@@ -25,6 +25,7 @@ class PreparedOffer:
         self.method = method
         self.offer = offer
         self.request = encode_object(offer.request)
+        self._price = price
         self._realm = realm
         self._header = header
         parts = [
@@ -38,6 +39,23 @@ class PreparedOffer:
         if header is not None:
             parts.append(f"header={quote(header)}")
         self._head = ", ".join(parts)
+
+    async def drawn(self) -> PreparedOffer | None:
+        """The offer for one challenge: this one, unless it is a pattern. None if there is none to be had."""
+        if not self.offer.is_drawn:
+            return self
+        assert isinstance(self.method, DrawsOffers)  # `prepare` sees to that
+        offer = await self.method.draw(self.offer)
+        if offer is None:
+            return None
+        return PreparedOffer(self.method, offer, self._price, realm=self._realm, header=self._header)
+
+    def pinned(self, request: JSONObject) -> JSONObject:
+        """What all challenges of this offer have in common in their requests."""
+        if not self.offer.is_drawn:
+            return request
+        assert isinstance(self.method, DrawsOffers)  # as above
+        return self.method.pinned(request)
 
     def issue(self, binder: Binder, *, expires: str, digest: str | None, opaque: str) -> tuple[str, bytes]:
         """A fresh challenge: its id, and the `WWW-Authenticate` value.
@@ -72,6 +90,9 @@ def prepare(
         for method in methods
         if (offer := method.prepare(price)) is not None
     )
+    for prepared in offers:
+        if prepared.offer.is_drawn and not isinstance(prepared.method, DrawsOffers):
+            raise ConfigurationError(f"the method {prepared.method.name} cannot draw the offers it prepares")
     if not offers:
         names = ", ".join(method.name for method in methods)
         raise ConfigurationError(f"no method ({names}) can take a payment of {price.amount}.")
