@@ -10,15 +10,16 @@ from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 from pytempo import Call as PytempoCall, TempoTransaction  # type: ignore[import-untyped]  # no annotations
 
-from coinslot.methods.tempo import rlp
-from coinslot.methods.tempo.keys import PrivateKey, SignatureError, keccak256, parse_address, recover_address
-from coinslot.methods.tempo.transaction import (
+from coinslot.methods.tempo.keys import PrivateKey, parse_address
+from coinslot.methods.tempo.wire.signatures import AccessKey, Signer
+from coinslot.methods.tempo.wire.transaction import (
     EXPIRING_NONCE_KEY,
     FEE_PAYER_PLACEHOLDER,
     Call,
     Transaction,
     TransactionError,
 )
+from tempo_strategies import SIGNERS
 
 
 class CallFields(msgspec.Struct):
@@ -67,22 +68,27 @@ class FeePayerSignature(msgspec.Struct, rename="camel"):
 
 
 class Sponsored(msgspec.Struct, rename="camel"):
-    """A transaction that a payer and a fee payer have signed, and what the payer handed over before."""
+    """A transaction that a payer has signed, in both spellings, and that a fee payer has signed then."""
 
     fields: Fields
     signing_hash: str
+    awaiting: str
+    handed_over: str
+    fee_payer_hash: str
     serialized: str
     hash: str
     sender: str
+    fee_payer: str
     fee_payer_signature: FeePayerSignature
-    handed_over: str
 
 
-class OtherSignature(msgspec.Struct):
-    """A transaction that was not signed with secp256k1."""
+class SignedOtherwise(msgspec.Struct):
+    """A transaction that was signed with a key of some kind."""
 
     type: str
     serialized: str
+    hash: str
+    signer: dict[str, str]
 
 
 class Vectors(msgspec.Struct, rename="camel"):
@@ -90,14 +96,17 @@ class Vectors(msgspec.Struct, rename="camel"):
 
     private_key: str
     transactions: list[Vector]
-    sponsored: Sponsored
-    other_signature_types: list[OtherSignature]
+    sponsored: list[Sponsored]
+    signed_otherwise: list[SignedOtherwise]
 
 
 VECTORS = msgspec.json.decode((Path(__file__).parent / "viem_vectors.json").read_bytes(), type=Vectors)
 KEY = PrivateKey.from_hex(VECTORS.private_key)
 SPONSOR = PrivateKey.from_hex("0x" + "22" * 32)
 each_vector = pytest.mark.parametrize("vector", VECTORS.transactions, ids=lambda vector: vector.name)
+each_sponsored = pytest.mark.parametrize(
+    "vector", VECTORS.sponsored, ids=["root", *(vector.type for vector in VECTORS.signed_otherwise)]
+)
 
 
 def raw(text: str) -> bytes:
@@ -135,7 +144,7 @@ def build(fields: Fields) -> Transaction:
 def test_signs_as_viem_does(vector: Vector) -> None:
     """From viem's fields come viem's bytes: unsigned, signed, hashed for signing and hashed for the chain."""
     transaction = build(vector.fields)
-    # A key authorization is taken from viem's bytes: it is carried, not made.
+    # A key authorization is taken from viem's bytes; the tests of key authorizations make them.
     transaction = replace(
         transaction, key_authorization=Transaction.decode(raw(vector.unsigned)).key_authorization
     )
@@ -157,43 +166,60 @@ def test_reads_what_viem_writes(vector: Vector) -> None:
     assert decoded.hash() == raw(vector.hash)
 
 
-def test_reads_a_sponsored_transaction() -> None:
-    """With both signatures, the payer's covers no fee token, and the fee payer's is read as 65 bytes."""
-    vector = VECTORS.sponsored
+@each_sponsored
+def test_reads_a_sponsored_transaction(vector: Sponsored) -> None:
+    """With both signatures, the payer's covers no fee token, and both are recovered."""
     decoded = Transaction.decode(raw(vector.serialized))
     parts = vector.fee_payer_signature
     assert decoded.fee_payer_signature == raw(parts.r) + raw(parts.s) + bytes([27 + parts.y_parity])
     assert replace(decoded, signature=None, fee_payer_signature=None) == build(vector.fields)
     assert decoded.signing_hash() == raw(vector.signing_hash)
     assert decoded.sender() == vector.sender
+    assert decoded.fee_payer_hash() == raw(vector.fee_payer_hash)
+    assert decoded.fee_payer() == vector.fee_payer == SPONSOR.address
     assert decoded.hash() == raw(vector.hash)
     assert decoded.encode() == raw(vector.serialized)
 
 
-def test_the_fee_payers_signature_is_kept() -> None:
-    """As it was read, it recovers to the fee payer over the 0x78 envelope that names the sender."""
-    encoded = raw(VECTORS.sponsored.serialized)
-    signature = Transaction.decode(encoded).fee_payer_signature
-    fields = rlp.decode(encoded[1:])
-    assert isinstance(fields, tuple)
-    assert signature is not None
-    signed = (*fields[:11], parse_address(VECTORS.sponsored.sender), *fields[12:-1])
-    assert recover_address(keccak256(b"\x78" + rlp.encode(signed)), signature) == SPONSOR.address
+@each_sponsored
+def test_takes_over_from_viem(vector: Sponsored) -> None:
+    """Both spellings of what the payer hands over are one transaction, and are written again as they were."""
+    transaction = Transaction.decode_sponsored(raw(vector.handed_over))
+    assert Transaction.decode_sponsored(raw(vector.awaiting)) == transaction
+    assert transaction.fee_payer_signature == FEE_PAYER_PLACEHOLDER
+    assert transaction.fee_token is None
+    assert transaction.sender() == vector.sender
+    assert transaction.encode_sponsored() == raw(vector.handed_over)
+    assert transaction.encode() == raw(vector.awaiting)
 
 
-def test_an_envelope_for_a_fee_payer_is_named() -> None:
+@each_sponsored
+def test_co_signs_as_viem_does(vector: Sponsored) -> None:
+    """From what the payer handed over comes the transaction that viem's fee payer makes of it."""
+    fee_token = parse_address(vector.fields.fee_token or "")
+    signed = Transaction.decode_sponsored(raw(vector.handed_over)).co_sign(SPONSOR, fee_token)
+    assert signed.encode() == raw(vector.serialized)
+    assert signed.hash() == raw(vector.hash)
+
+
+@each_sponsored
+def test_an_envelope_for_a_fee_payer_is_named(vector: Sponsored) -> None:
     """What is handed over to a fee payer is not a transaction yet, and the error says what it is."""
     with pytest.raises(TransactionError, match="fee payer"):
-        Transaction.decode(raw(VECTORS.sponsored.handed_over))
+        Transaction.decode(raw(vector.handed_over))
 
 
-@pytest.mark.parametrize("vector", VECTORS.other_signature_types, ids=lambda vector: vector.type)
-def test_other_signature_types_are_named(vector: OtherSignature) -> None:
-    """Transactions signed otherwise are read and hashed; asking for the sender names the signature's type."""
+@pytest.mark.parametrize("vector", VECTORS.signed_otherwise, ids=lambda vector: vector.type)
+def test_every_kind_of_key_signs(vector: SignedOtherwise) -> None:
+    """Transactions signed with a key of any kind are read, hashed, and name their signer as viem does."""
     decoded = Transaction.decode(raw(vector.serialized))
     assert decoded.encode() == raw(vector.serialized)
-    with pytest.raises(SignatureError, match=vector.type):
-        decoded.sender()
+    assert decoded.hash() == raw(vector.hash)
+    assert decoded.signer() == Signer(
+        vector.signer["account"], vector.signer.get("accessKey"), vector.signer["keyType"]
+    )
+    if "WebAuthn" not in vector.type:  # a browser says more about a login than the key that signs it here
+        assert decoded.sign(SIGNERS[vector.type]) == decoded
 
 
 def test_the_expiring_nonce_key_is_viems() -> None:
@@ -256,12 +282,18 @@ def test_signs_as_pytempo_does(transaction: Transaction) -> None:
 
 
 @settings(max_examples=50)
+@given(transactions(), addresses)
+def test_is_sponsored_as_pytempo_does(transaction: Transaction, fee_token: bytes) -> None:
+    """The payer's signature, the fee payer's and its token are where pytempo has them."""
+    awaiting = replace(transaction, fee_payer_signature=FEE_PAYER_PLACEHOLDER, fee_token=None).sign(KEY)
+    theirs = as_pytempo(replace(awaiting, fee_token=fee_token)).sign(KEY.to_hex())
+    sponsored = theirs.sign(SPONSOR.to_hex(), for_fee_payer=True)
+    assert awaiting.co_sign(SPONSOR, fee_token).encode() == sponsored.encode()
+
+
+@settings(max_examples=50)
 @given(transactions())
-def test_is_sponsored_as_pytempo_does(transaction: Transaction) -> None:
-    """The payer's signature and the place of the fee payer's are where pytempo has them."""
-    transaction = replace(transaction, fee_payer_signature=FEE_PAYER_PLACEHOLDER)
-    sponsored = as_pytempo(transaction).sign(KEY.to_hex()).sign(SPONSOR.to_hex(), for_fee_payer=True)
-    fee_payer_signature = SPONSOR.sign(sponsored.get_signing_hash(for_fee_payer=True))
-    signed = replace(transaction.sign(KEY), fee_payer_signature=fee_payer_signature)
-    assert signed.encode() == sponsored.encode()
-    assert signed.sender() == KEY.address
+def test_access_keys_sign_as_pytempos_do(transaction: Transaction) -> None:
+    """An access key's signature for an account is pytempo's."""
+    signed = as_pytempo(transaction).sign_access_key(SPONSOR.to_hex(), KEY.address)
+    assert transaction.sign(AccessKey(SPONSOR, KEY.address)).encode() == signed.encode()

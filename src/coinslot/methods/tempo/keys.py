@@ -26,7 +26,7 @@ HASH_LENGTH: Final = 32
 SIGNATURE_LENGTH: Final = 65
 
 _GROUP_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-_PRIVATE_KEY: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+_SECRET: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 # Ethereum's v is 27 plus the parity of the curve point (EIP-155 came later and concerns other envelopes);
@@ -56,6 +56,9 @@ class PrivateKey:
     address: str
     """The key's account, EIP-55 checksummed."""
 
+    key_type: Final = "secp256k1"
+    """The kind of key, as the node's RPC requests name it."""
+
     def __init__(self, secret: bytes) -> None:
         """Take 32 secret bytes, big-endian. Raises `ConfigurationError` if they are out of range."""
         if len(secret) != 32 or not 0 < int.from_bytes(secret) < _GROUP_ORDER:
@@ -66,11 +69,7 @@ class PrivateKey:
     @classmethod
     def from_hex(cls, text: str) -> PrivateKey:
         """Read 64 hexadecimal digits, usually after `0x`. Raises `ConfigurationError`, without the text."""
-        if not _PRIVATE_KEY.fullmatch(text):
-            raise ConfigurationError(
-                f"a private key is 0x and 64 hexadecimal digits; what was given has {len(text)} characters"
-            )
-        return cls(bytes.fromhex(text.removeprefix("0x")))
+        return cls(parse_secret(text))
 
     @classmethod
     def generate(cls) -> PrivateKey:
@@ -92,6 +91,18 @@ class PrivateKey:
 
     def __repr__(self) -> str:
         return f"PrivateKey(<redacted>, address={self.address!r})"
+
+
+def parse_secret(text: str) -> bytes:
+    """The 32 bytes of a private key written as 64 hexadecimal digits, usually after `0x`.
+
+    Raises `ConfigurationError`, without the text.
+    """
+    if not _SECRET.fullmatch(text):
+        raise ConfigurationError(
+            f"a private key is 0x and 64 hexadecimal digits; what was given has {len(text)} characters"
+        )
+    return bytes.fromhex(text.removeprefix("0x"))
 
 
 def recover_address(hash32: bytes, signature: bytes) -> str:
@@ -147,6 +158,13 @@ def parse_address(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
+def account_address(coordinates: bytes) -> str:
+    """The EIP-55 address of the account of a public key, whose x and y are 32 bytes each.
+
+    On every curve it is the last 20 bytes of their hash.
+    """
+    return checksum_address(keccak256(coordinates)[-ADDRESS_LENGTH:])
+
+
 def _address_of(public_key: coincurve.PublicKey) -> str:
-    """An account is the last 20 bytes of the hash of its public key's two coordinates."""
-    return checksum_address(keccak256(public_key.format(compressed=False)[1:])[-ADDRESS_LENGTH:])
+    return account_address(public_key.format(compressed=False)[1:])

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from coinslot.errors import AmountError
 from coinslot.methods.tempo.keys import AddressError, checksum_address, parse_address
-from coinslot.methods.tempo.tip20 import (
+from coinslot.methods.tempo.wire.tip20 import (
     Transfer,
     balance_of,
     decode_call,
@@ -20,7 +20,7 @@ from coinslot.methods.tempo.tip20 import (
     transfer_with_memo,
     transfers_in_logs,
 )
-from coinslot.methods.tempo.transaction import Call
+from coinslot.methods.tempo.wire.transaction import Call
 from coinslot.protocol.encoding import JSONObject, JSONValue
 
 TOKEN = "0x20C0000000000000000000000000000000000000"
@@ -79,7 +79,7 @@ class Vectors(msgspec.Struct):
     logs: Logs
 
 
-VECTORS = msgspec.json.decode((Path(__file__).parent / "viem_vectors.json").read_bytes(), type=Vectors)
+VECTORS = msgspec.json.decode((Path(__file__).parents[1] / "viem_vectors.json").read_bytes(), type=Vectors)
 
 
 def raw(text: str) -> bytes:

@@ -10,18 +10,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from coinslot.errors import AmountError
-from coinslot.methods.tempo.keys import ADDRESS_LENGTH, checksum_address, keccak256, parse_address
-from coinslot.methods.tempo.memo import MEMO_LENGTH
-from coinslot.methods.tempo.transaction import Call
+from coinslot.methods.tempo.keys import ADDRESS_LENGTH, checksum_address, keccak256
+from coinslot.methods.tempo.wire import abi
+from coinslot.methods.tempo.wire.memo import MEMO_LENGTH
+from coinslot.methods.tempo.wire.transaction import Call
 from coinslot.protocol.encoding import JSONValue
 
-_WORD: Final = 32
-_PADDING: Final = bytes(_WORD - ADDRESS_LENGTH)
-
-_TRANSFER: Final = keccak256(b"transfer(address,uint256)")[:4]
-_TRANSFER_WITH_MEMO: Final = keccak256(b"transferWithMemo(address,uint256,bytes32)")[:4]
-_BALANCE_OF: Final = keccak256(b"balanceOf(address)")[:4]
+_TRANSFER: Final = abi.selector("transfer(address,uint256)")
+_TRANSFER_WITH_MEMO: Final = abi.selector("transferWithMemo(address,uint256,bytes32)")
+_BALANCE_OF: Final = abi.selector("balanceOf(address)")
 
 _TRANSFER_EVENT: Final = keccak256(b"Transfer(address,address,uint256)")
 _TRANSFER_WITH_MEMO_EVENT: Final = keccak256(b"TransferWithMemo(address,address,uint256,bytes32)")
@@ -43,7 +40,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
 
 def transfer(to: str, amount: int) -> bytes:
     """Calldata of `transfer(to, amount)`. Raises `AddressError` or `AmountError`."""
-    return _TRANSFER + _address_word(to) + _amount_word(amount)
+    return _TRANSFER + abi.address_word(to) + abi.amount_word(amount)
 
 
 def transfer_with_memo(to: str, amount: int, memo: bytes) -> bytes:
@@ -53,12 +50,12 @@ def transfer_with_memo(to: str, amount: int, memo: bytes) -> bytes:
     """
     if len(memo) != MEMO_LENGTH:
         raise ValueError(f"a memo has {MEMO_LENGTH} bytes, not {len(memo)}")
-    return _TRANSFER_WITH_MEMO + _address_word(to) + _amount_word(amount) + memo
+    return _TRANSFER_WITH_MEMO + abi.address_word(to) + abi.amount_word(amount) + memo
 
 
 def balance_of(address: str) -> bytes:
     """Calldata of `balanceOf(address)`. Raises `AddressError`."""
-    return _BALANCE_OF + _address_word(address)
+    return _BALANCE_OF + abi.address_word(address)
 
 
 def decode_call(call: Call) -> Transfer | None:
@@ -68,17 +65,17 @@ def decode_call(call: Call) -> Transfer | None:
     no native value beside it.
     """
     selector, arguments = call.data[:4], call.data[4:]
-    sizes = {_TRANSFER: 2 * _WORD, _TRANSFER_WITH_MEMO: 3 * _WORD}
+    sizes = {_TRANSFER: 2 * abi.WORD, _TRANSFER_WITH_MEMO: 3 * abi.WORD}
     if call.to is None or call.value or sizes.get(selector) != len(arguments):
         return None
-    recipient = _read_address(arguments[:_WORD])
+    recipient = abi.read_address(arguments[: abi.WORD])
     if recipient is None:
         return None
     return Transfer(
         token=checksum_address(call.to),
         recipient=recipient,
-        amount=int.from_bytes(arguments[_WORD : 2 * _WORD]),
-        memo=arguments[2 * _WORD :] or None,
+        amount=int.from_bytes(arguments[abi.WORD : 2 * abi.WORD]),
+        memo=arguments[2 * abi.WORD :] or None,
     )
 
 
@@ -102,6 +99,12 @@ def transfers_in_logs(logs: JSONValue) -> list[Transfer]:
     return transfers
 
 
+def transfer_topics(transfer: Transfer) -> list[str]:
+    """The topics of the log that this transfer leaves, which has a sender and a memo."""
+    words = (abi.address_word(transfer.sender or ""), abi.address_word(transfer.recipient))
+    return ["0x" + word.hex() for word in (_TRANSFER_WITH_MEMO_EVENT, *words, transfer.memo or b"")]
+
+
 def _is_pair(one: Transfer, other: Transfer) -> bool:
     return (one.memo is None) != (other.memo is None) and (
         (one.token, one.sender, one.recipient, one.amount)
@@ -117,8 +120,8 @@ def _read_log(log: JSONValue) -> Transfer | None:
     if not isinstance(topics, list) or not 3 <= len(topics) <= 4:
         return None
     token = _read_hex(log.get("address"), ADDRESS_LENGTH)
-    amount = _read_hex(log.get("data"), _WORD)
-    event, *words = [_read_hex(topic, _WORD) for topic in topics]
+    amount = _read_hex(log.get("data"), abi.WORD)
+    event, *words = [_read_hex(topic, abi.WORD) for topic in topics]
     if event != (_TRANSFER_EVENT if len(topics) == 3 else _TRANSFER_WITH_MEMO_EVENT):
         return None
     sender, recipient = _read_address(words[0]), _read_address(words[1])
@@ -146,16 +149,4 @@ def _read_hex(value: JSONValue, size: int) -> bytes | None:
 
 
 def _read_address(word: bytes | None) -> str | None:
-    if word is None or not word.startswith(_PADDING):
-        return None
-    return checksum_address(word[len(_PADDING) :])
-
-
-def _address_word(address: str) -> bytes:
-    return _PADDING + parse_address(address)
-
-
-def _amount_word(amount: int) -> bytes:
-    if not 0 <= amount < 2**256:
-        raise AmountError("an amount on Tempo is from 0 to 2**256 - 1 base units")
-    return amount.to_bytes(_WORD)
+    return None if word is None else abi.read_address(word)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from coinslot.methods.tempo.memo import MEMO_LENGTH, attribution_memo, memo_binds
+from coinslot.methods.tempo.wire.memo import MEMO_LENGTH, attribution_memo, memo_binds
 
 CHALLENGE = "JFbuyl1b9imunJmb9ogmLbAJo8b4WG7lDWKwKzGCg3g"
 REALM = "api.example.com"

@@ -37,6 +37,40 @@ def decode(data: bytes) -> Item:
     return item
 
 
+def encode_integer(value: int) -> bytes:
+    """The byte string that stands for a number from 0 on: big-endian, without leading zeros."""
+    return value.to_bytes((value.bit_length() + 7) // 8)
+
+
+def read_integer(item: Item, bits: int = 256) -> int:
+    """The number of at most so many bits that an item is. Raises `RLPError`."""
+    data = read_string(item)
+    if data[:1] == b"\x00":
+        raise RLPError("an integer has leading zeros")
+    number = int.from_bytes(data)
+    if number >> bits:
+        raise RLPError(f"an integer does not fit {bits} bits")
+    return number
+
+
+def read_string(item: Item, size: int | None = None) -> bytes:
+    """The byte string that an item is, of `size` bytes if that is given. Raises `RLPError`."""
+    if not isinstance(item, bytes):
+        raise RLPError("a sequence stands where a byte string belongs")
+    if size is not None and len(item) != size:
+        raise RLPError(f"a byte string has {len(item)} bytes where {size} belong")
+    return item
+
+
+def read_sequence(item: Item, size: int | None = None) -> Items:
+    """The items of the sequence that an item is, `size` of them if that is given. Raises `RLPError`."""
+    if isinstance(item, bytes):
+        raise RLPError("a byte string stands where a sequence belongs")
+    if size is not None and len(item) != size:
+        raise RLPError(f"a sequence has {len(item)} items where {size} belong")
+    return item
+
+
 def _prefix(base: int, size: int) -> bytes:
     if size <= 55:
         return bytes([base + size])

@@ -6,7 +6,7 @@ import pytest
 import rlp as reference  # type: ignore[import-untyped]  # ships no annotations
 from hypothesis import example, given, strategies as st
 
-from coinslot.methods.tempo import rlp
+from coinslot.methods.tempo.wire import rlp
 
 items: st.SearchStrategy[rlp.Item] = st.recursive(
     st.binary(max_size=80), lambda children: st.lists(children, max_size=6).map(tuple), max_leaves=20
@@ -110,3 +110,42 @@ def test_deep_nesting_does_not_exhaust_the_stack() -> None:
         data = (bytes([0xC0 + size]) if size <= 55 else bytes([0xF7 + width]) + size.to_bytes(width)) + data
     with pytest.raises(rlp.RLPError, match="nested"):
         rlp.decode(data)
+
+
+@given(st.integers(0, 2**256 - 1))
+def test_integers_round_trip(number: int) -> None:
+    """A number becomes the shortest byte string and the same number again; zero is the empty one."""
+    data = rlp.encode_integer(number)
+    assert rlp.read_integer(data) == number
+    assert len(data) == (number.bit_length() + 7) // 8
+
+
+@pytest.mark.parametrize(
+    ("item", "bits"),
+    [
+        pytest.param(b"\x00", 256, id="a zero byte"),
+        pytest.param(b"\x00\x01", 256, id="a leading zero"),
+        pytest.param(b"\x01" + bytes(32), 256, id="257 bits"),
+        pytest.param(b"\x02", 1, id="two in one bit"),
+        pytest.param(b"\x01" + bytes(8), 64, id="65 bits"),
+        pytest.param((), 256, id="a sequence"),
+    ],
+)
+def test_other_integers_are_refused(item: rlp.Item, bits: int) -> None:
+    """An integer has no leading zeros, fits its bits, and is no sequence."""
+    with pytest.raises(rlp.RLPError):
+        rlp.read_integer(item, bits)
+
+
+def test_items_are_of_the_kind_that_is_read() -> None:
+    """A byte string is no sequence, a sequence no byte string, and a size that is asked for is checked."""
+    assert rlp.read_string(b"abc", 3) == rlp.read_string(b"abc") == b"abc"
+    assert rlp.read_sequence((b"", b""), 2) == rlp.read_sequence((b"", b"")) == (b"", b"")
+    strings: list[tuple[rlp.Item, int | None]] = [(b"abc", 2), (b"abc", 4), ((), None)]
+    for item, size in strings:
+        with pytest.raises(rlp.RLPError):
+            rlp.read_string(item, size)
+    sequences: list[tuple[rlp.Item, int | None]] = [((b"",), 0), ((b"",), 2), (b"", None)]
+    for item, size in sequences:
+        with pytest.raises(rlp.RLPError):
+            rlp.read_sequence(item, size)
