@@ -14,17 +14,22 @@ from coinslot.methods.tempo.keys import PrivateKey, checksum_address, parse_addr
 from coinslot.methods.tempo.networks import TESTNET
 from coinslot.methods.tempo.node import Node
 from coinslot.methods.tempo.rpc import Rpc
-from coinslot.methods.tempo.server import TempoCharge
-from coinslot.methods.tempo.terms import Terms
+from coinslot.methods.tempo.server.charge import TempoCharge
+from coinslot.methods.tempo.server.identity import Identity
+from coinslot.methods.tempo.server.pull import Pull
+from coinslot.methods.tempo.server.push import Push
 from coinslot.methods.tempo.wire import (
     EXPIRING_NONCE_KEY,
     FEE_PAYER_PLACEHOLDER,
     Call,
     Transaction,
+    Transfer,
     attribution_memo,
     transfer,
     transfer_with_memo,
 )
+from coinslot.methods.tempo.wire.key_authorization import KeyAuthorization
+from coinslot.methods.tempo.wire.terms import Terms
 from coinslot.payments.method import Price, Proof
 from coinslot.protocol import Challenge, Credential, JSONObject, JSONValue, format_timestamp
 from faulty_node import Behaviour, FaultyNode, edits
@@ -58,23 +63,38 @@ def unsigned(challenge: Challenge, *, now: float | None = None) -> Transaction:
     """A transaction that pays `challenge` exactly as it should."""
     terms = Terms.from_request(challenge.decode_request())
     memo = attribution_memo(challenge.id, challenge.realm)
-    token = parse_address(terms.currency)
     return Transaction(
         chain_id=terms.chain_id,
         max_priority_fee_per_gas=0,
-        max_fee_per_gas=50 * GWEI,
-        gas_limit=1_000_000,
-        calls=(Call(token, 0, transfer_with_memo(terms.recipient, terms.amount, memo)),),
+        max_fee_per_gas=20 * GWEI,
+        gas_limit=1_000_000 + 300_000 * len(terms.splits),
+        calls=tuple(call_of(transfer) for transfer in terms.transfers(memo)),
         nonce_key=EXPIRING_NONCE_KEY,
         valid_before=int(time.time() if now is None else now) + 25,
-        fee_token=token,
+        fee_token=None if terms.fee_payer else parse_address(terms.currency),
+        fee_payer_signature=FEE_PAYER_PLACEHOLDER if terms.fee_payer else None,
     )
+
+
+def call_of(made: Transfer) -> Call:
+    """The call that makes a transfer."""
+    data = (
+        transfer(made.recipient, made.amount)
+        if made.memo is None
+        else transfer_with_memo(made.recipient, made.amount, made.memo)
+    )
+    return Call(parse_address(made.token), 0, data)
 
 
 def credential(challenge: Challenge, signed: Transaction, *, source: str | None = None) -> Credential:
     """The credential that presents `signed` for `challenge`."""
     payload: JSONObject = {"type": "transaction", "signature": "0x" + signed.encode().hex()}
     return Credential(challenge=challenge, payload=payload, source=source)
+
+
+def pushed(challenge: Challenge, transaction: str, *, source: str | None = None) -> Credential:
+    """The credential that presents a transaction's hash for `challenge`."""
+    return Credential(challenge=challenge, payload={"type": "hash", "hash": transaction}, source=source)
 
 
 def pays(challenge: Challenge, **changes: object) -> Callable[[Transaction], Transaction]:
@@ -137,6 +157,20 @@ def _memo_of(
     return alter
 
 
+def _authorizes_a_key(good: Transaction, challenge: Challenge) -> Transaction:
+    """Somebody else's authorization of a key that does not sign."""
+    authorization = KeyAuthorization(
+        chain_id=good.chain_id,
+        key_type="secp256k1",
+        key_address=OTHER,
+        expiry=None,
+        limits=None,
+        scopes=None,
+        witness=None,
+    )
+    return replace(good, key_authorization=authorization.sign(PrivateKey(b"\x07" * 32)))
+
+
 _WRONG = VerificationFailed
 
 ALTERATIONS = [
@@ -148,24 +182,22 @@ ALTERATIONS = [
     Alteration(
         "an authorization", _set(authorization_list=((b"\x01",),)), _WRONG, "an access list or an auth"
     ),
-    Alteration(
-        "a key authorization", _set(key_authorization=(b"\x01",)), _WRONG, "an access list or an auth"
-    ),
+    Alteration("a key authorization", _authorizes_a_key, _WRONG, "authorizes another key than the one that"),
     Alteration("no gas", _set(gas_limit=0), _WRONG, "gas limit is not between"),
     Alteration("all gas there is", _set(gas_limit=30_000_001), _WRONG, "gas limit is not between"),
     Alteration("no fee", _set(max_fee_per_gas=0), _WRONG, "fee cap is zero"),
-    Alteration("a tip above its cap", _set(max_priority_fee_per_gas=51 * GWEI), _WRONG, "fee cap is zero"),
+    Alteration("a tip above its cap", _set(max_priority_fee_per_gas=21 * GWEI), _WRONG, "fee cap is zero"),
     Alteration("no end", _set(valid_before=None), _WRONG, "has no validBefore"),
     Alteration("ended", _window(valid_before=-1), PaymentExpired, "validBefore is over"),
     Alteration("about to end", _window(valid_before=3), PaymentExpired, "too near"),
     Alteration("outliving the challenge", _past_expiry, _WRONG, "later than the challenge's expiry"),
     Alteration("not begun", _window(valid_after=20), _WRONG, "validAfter is in the future"),
-    Alteration("two calls", _call(lambda call: (call, call)), _WRONG, "makes 2 calls"),
+    Alteration("two transfers", _call(lambda call: (call, call)), _WRONG, "makes 2 transfers; exactly 1 is"),
     Alteration(
         "a call beside",
         _call(lambda call: (call, Call(bytes(19) + b"\x01", 0, b""))),
         _WRONG,
-        "makes 2 calls",
+        "not a transfer",
     ),
     Alteration("a contract", _call(lambda call: (replace(call, to=None),)), _WRONG, "creates a contract"),
     Alteration("native value", _call(lambda call: (replace(call, value=1),)), _WRONG, "native value"),
@@ -204,16 +236,23 @@ def altered(
     return alteration.alter(unsigned(challenge, now=now), challenge).sign(payer)
 
 
-def impatient(node: FaultyNode) -> TempoCharge:
+def impatient(url: str) -> TempoCharge:
     """A server method that does not wait long for its node."""
+    node = Node(Rpc(url, timeout=0.7), 42431)
     return TempoCharge(
         recipient=new_address(),
         currency=TESTNET.currency.address,
         chain_id=42431,
         decimals=6,
-        node=Node(Rpc(node.url, timeout=0.7), 42431),
-        settle_timeout=1,
-        clock=time.time,
+        modes=("pull", "push"),
+        splits=(),
+        memo=None,
+        pays_fees=False,
+        node=node,
+        pull=Pull(node, sponsor=None, unbound=False, settle_timeout=1, clock=time.time),
+        push=Push(node, validate_sender=None),
+        identity=Identity(node, clock=time.time),
+        relayed=None,
     )
 
 

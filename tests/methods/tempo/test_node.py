@@ -6,9 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from coinslot.methods import tempo
-from coinslot.methods.tempo.keys import PrivateKey
 from coinslot.methods.tempo.node import Node, WrongChain, transaction_object
-from coinslot.methods.tempo.rpc import Rpc, RpcRefused, RpcUnanswered
+from coinslot.methods.tempo.rpc import Rpc, RpcUnanswered
 from coinslot.methods.tempo.wire import Call, Transaction
 from faulty_node import FaultyNode, answers, first, refuses
 from tempo_payments import OTHER, issue, unsigned
@@ -37,7 +36,7 @@ def test_a_single_call_stands_where_every_node_looks() -> None:
         "validBefore": hex(transaction.valid_before or 0),
         "feeToken": PATH_USD,
         "gas": hex(1_000_000),
-        "maxFeePerGas": hex(50 * 10**9),
+        "maxFeePerGas": hex(20 * 10**9),
         "maxPriorityFeePerGas": "0x0",
     }
 
@@ -107,23 +106,6 @@ async def test_a_receipt_of_something_else_is_no_answer(lonely_node: FaultyNode,
     asked = Node(Rpc(lonely_node.url))
     with pytest.raises(RpcUnanswered, match=r"not (a|the) receipt"):
         await asked.receipt("0x11")
-    await asked.aclose()
-
-
-async def test_a_survey_is_made_with_what_the_node_has(node: FaultyNode, millionaire: PrivateKey) -> None:
-    """Balance, gas and fees of a transaction without a price; no tip where none is suggested."""
-    asked = Node(Rpc(node.url))
-    draft = some_transaction()
-    conditions = await asked.survey(draft, millionaire.address, PATH_USD)
-    assert conditions.balance == 10**12
-    assert isinstance(conditions.gas, int)
-    assert 30_000 < conditions.gas < 1_000_000
-    assert conditions.base_fee > 0
-    node.behaviours["eth_maxPriorityFeePerGas"] = refuses(-32601, "Method not found")
-    assert (await asked.survey(draft, millionaire.address, PATH_USD)).priority_fee == 0
-    node.behaviours["eth_gasPrice"] = refuses(-32601, "Method not found")
-    with pytest.raises(RpcRefused):
-        await asked.survey(draft, millionaire.address, PATH_USD)
     await asked.aclose()
 
 

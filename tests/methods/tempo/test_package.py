@@ -19,13 +19,13 @@ def test_every_public_name_is_there() -> None:
     assert dir(tempo) == sorted(tempo.__all__)
     for name in tempo.__all__:
         assert getattr(tempo, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'push'"):
-        tempo.push  # type: ignore[attr-defined]  # noqa: B018 - that is the point
+    with pytest.raises(AttributeError, match="no attribute 'barter'"):
+        tempo.barter  # type: ignore[attr-defined]  # noqa: B018 - that is the point
 
 
 def test_importing_the_method_loads_nothing() -> None:
     """HTTP client and cryptography are loaded when a charge or an account is made."""
-    heavy = "{'httpx2', 'coincurve', 'sha3', 'asyncio', 'ssl'}"
+    heavy = "{'httpx2', 'coincurve', 'cryptography', 'sha3', 'asyncio', 'ssl'}"
     program = f"import sys; from coinslot.methods import tempo; print({heavy} & sys.modules.keys())"
     assert run(program).strip() == "set()"
 

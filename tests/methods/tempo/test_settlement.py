@@ -149,7 +149,7 @@ class TestSettle:
         self, fault: Behaviour, node: FaultyNode, payer: PrivateKey
     ) -> None:
         """What may have been sent and does not show up is unknown, until a look-up says it can be sent."""
-        charge = impatient(node)
+        charge = impatient(node.url)
         proof = await paid(charge, payer)
         node.behaviours["eth_sendRawTransactionSync"] = fault
         assert isinstance(await charge.settle(proof), Unknown)
@@ -164,7 +164,7 @@ class TestSettle:
         self, node: FaultyNode, payer: PrivateKey
     ) -> None:
         """Nothing is concluded from a node that is gone; when it is back, the look-up finds the money."""
-        charge = impatient(node)
+        charge = impatient(node.url)
         proof = await paid(charge, payer)
         node.behaviours["eth_sendRawTransactionSync"] = forwards_and(drops)
         node.behaviours["eth_getTransactionReceipt"] = drops
@@ -188,7 +188,7 @@ class TestSettle:
         self, node: FaultyNode, payer: PrivateKey
     ) -> None:
         """Two troubles are not one certainty, and the operator reads of both."""
-        charge = impatient(node)
+        charge = impatient(node.url)
         proof = await paid(charge, payer)
         node.behaviours["eth_sendRawTransactionSync"] = refuses(-32003, "fee cap too low")
         node.behaviours["eth_getTransactionReceipt"] = drops
@@ -250,7 +250,7 @@ class TestSettle:
         self, lie: Callable[[Any], Any], node: FaultyNode, payer: PrivateKey
     ) -> None:
         """A receipt of something else, or of success without this transfer, settles nothing."""
-        charge = impatient(node)
+        charge = impatient(node.url)
         proof = await paid(charge, payer)
         node.behaviours["eth_sendRawTransactionSync"] = edits(lie)
         node.behaviours["eth_getTransactionReceipt"] = edits(lie)
@@ -309,7 +309,7 @@ class TestLookUp:
         self, method: str, fault: Behaviour, node: FaultyNode, payer: PrivateKey
     ) -> None:
         """Whatever goes wrong in looking up, the outcome stays unknown."""
-        charge = impatient(node)
+        charge = impatient(node.url)
         proof = await paid(charge, payer)
         node.behaviours[method] = fault
         assert isinstance(await charge.look_up(proof), Unknown)
@@ -325,7 +325,7 @@ class TestSecrecy:
     ) -> None:
         """Not even when the node quotes it, and at no log level."""
         caplog.set_level(logging.DEBUG)
-        charge = impatient(node)
+        charge = impatient(node.url)
         proof = await paid(charge, payer)
         raw = proof.recovery.data.hex()
         said = [repr(proof)]

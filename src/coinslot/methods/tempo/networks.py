@@ -38,7 +38,9 @@ class Network(Struct, frozen=True, kw_only=True):
         return next((token for token in self.tokens if token.address.lower() == wanted), None)
 
 
-_PATH_USD: Final = Token("pathUSD", "0x20C0000000000000000000000000000000000000")
+PATH_USD: Final = Token("pathUSD", "0x20C0000000000000000000000000000000000000")
+"""The stablecoin that every Tempo chain has; the stablecoin DEX trades the others against it."""
+
 _USDC_E: Final = Token("USDC.e", "0x20C000000000000000000000b9537d11c60E8b50")
 
 MAINNET: Final = Network(
@@ -46,16 +48,16 @@ MAINNET: Final = Network(
     chain_id=4217,
     rpc_url="https://rpc.tempo.xyz",
     currency=_USDC_E,
-    tokens=(_USDC_E, _PATH_USD),
+    tokens=(_USDC_E, PATH_USD),
 )
 
 TESTNET: Final = Network(
     name="testnet",
     chain_id=42431,
     rpc_url="https://rpc.moderato.tempo.xyz",
-    currency=_PATH_USD,
+    currency=PATH_USD,
     tokens=(
-        _PATH_USD,
+        PATH_USD,
         Token("AlphaUSD", "0x20C0000000000000000000000000000000000001"),
         Token("BetaUSD", "0x20C0000000000000000000000000000000000002"),
         Token("ThetaUSD", "0x20C0000000000000000000000000000000000003"),

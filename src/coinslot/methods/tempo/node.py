@@ -14,9 +14,19 @@ from typing import Final
 
 from msgspec import Struct
 
-from coinslot.methods.tempo.keys import checksum_address
+from coinslot.methods.tempo.key_requests import authorization_object
+from coinslot.methods.tempo.keys import AddressError, checksum_address
 from coinslot.methods.tempo.rpc import METHOD_NOT_FOUND, Rpc, RpcCall, RpcError, RpcRefused, RpcUnanswered
-from coinslot.methods.tempo.wire import Transaction, Transfer, balance_of, transfers_in_logs
+from coinslot.methods.tempo.wire import (
+    FEE_PAYER_PLACEHOLDER,
+    Transaction,
+    Transfer,
+    balance_of,
+    keychain,
+    transfers_in_logs,
+)
+from coinslot.methods.tempo.wire.keychain import KeyInfo
+from coinslot.methods.tempo.wire.signatures import Signer
 from coinslot.protocol import JSONObject, JSONValue
 
 logger = logging.getLogger("coinslot.tempo")
@@ -24,9 +34,10 @@ logger = logging.getLogger("coinslot.tempo")
 CHAIN_LAG: Final = 10
 """Seconds by which the chain's clock has to be past `valid_before`: nodes behind one URL may lag."""
 
+SENDING_MARGIN: Final = 3
+"""Seconds before its `valid_before` from which on nodes no longer take a transaction."""
+
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
-_GAS_BITS: Final = 32
-_FEE_BITS: Final = 96
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 1.0
@@ -37,24 +48,26 @@ class WrongChain(RpcError):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What came of a transaction that is on the chain."""
+    """What came of a transaction that is on the chain. `sender` is its account, if the node says."""
 
     hash: str
     succeeded: bool
     transfers: tuple[Transfer, ...]
+    sender: str | None = None
 
 
-class Conditions(Struct, frozen=True, kw_only=True):
-    """What a node says about a transaction that is to be made.
+class Examination(Struct, frozen=True, kw_only=True):
+    """What a node says about a transaction that is to be broadcast.
 
-    `balance` is in base units of the token asked about, fees are in attodollars per gas. `gas` is the node's
-    refusal if the transaction would fail.
+    `refusal` is why it would fail. `key` is what the chain knows of the access key that signed, and `limit`
+    the base units that this key may still spend; `purse` are the base units of whoever pays the fee. What
+    was not asked, or not answered, is None.
     """
 
-    balance: int
-    gas: int | RpcRefused
-    base_fee: int
-    priority_fee: int
+    refusal: RpcRefused | None = None
+    key: KeyInfo | None = None
+    limit: int | None = None
+    purse: int | None = None
 
 
 class Absence(Enum):
@@ -80,6 +93,11 @@ class Node:
         """The host that the node is at."""
         return self._rpc.host
 
+    @property
+    def known_chain_id(self) -> int | None:
+        """The id of the node's chain, if it was given or the node has said it."""
+        return self._chain_id
+
     async def chain_id(self) -> int:
         """The id of the node's chain. It is asked for only if it was not given, and only once."""
         if self._chain_id is None:
@@ -96,29 +114,40 @@ class Node:
             raise WrongChain(f"the node at {self.host} is on chain {actual}, not on {expected}")
         self._chain_id, self._chain_is_checked = actual, True
 
-    async def simulate(self, transaction: Transaction, sender: str) -> None:
-        """Run `transaction` on the latest state, fee and window included. Raises `RpcRefused` if it fails."""
-        await self._rpc.read("eth_call", transaction_object(transaction, sender), "latest")
+    async def examine(
+        self, transaction: Transaction, signer: Signer, currency: str, purse: tuple[str, str] | None = None
+    ) -> Examination:
+        """Run `transaction` on the latest state, fee and window included, in one request.
 
-    async def survey(self, transaction: Transaction, sender: str, token: str) -> Conditions:
-        """What `transaction` would take on the latest state; in one request if the node takes batches."""
-        balance, gas, gas_price, priority_fee = await self._rpc.read_all(
-            _balance_call(token, sender),
-            ("eth_estimateGas", [transaction_object(transaction, sender, priced=False)]),
-            ("eth_gasPrice", []),
-            ("eth_maxPriorityFeePerGas", []),
-        )
-        priority = 0 if isinstance(priority_fee, RpcRefused) else self._quantity(priority_fee, _FEE_BITS)
-        return Conditions(
-            balance=self._word(_granted(balance)),
-            gas=gas if isinstance(gas, RpcRefused) else self._quantity(gas, _GAS_BITS),
-            base_fee=max(self._quantity(_granted(gas_price), _FEE_BITS) - priority, 0),
-            priority_fee=priority,
+        Of an access key it is also asked whether it is authorized, and how much of `currency` it may spend;
+        `purse` is the token and the account of a fee payer.
+        """
+        calls: dict[str, RpcCall] = {"run": ("eth_call", [signed_object(transaction, signer), "latest"])}
+        if signer.access_key is not None and transaction.key_authorization is None:
+            account, key = signer.account, signer.access_key
+            calls["key"] = read_call(keychain.ADDRESS, keychain.get_key(account, key))
+            calls["limit"] = read_call(keychain.ADDRESS, keychain.get_remaining_limit(account, key, currency))
+        if purse is not None:
+            calls["purse"] = balance_call(*purse)
+        if len(calls) == 1:
+            ((method, params),) = calls.values()
+            try:
+                await self._rpc.read(method, *params)
+            except RpcRefused as refusal:
+                return Examination(refusal=refusal)
+            return Examination()
+        answers = dict(zip(calls, await self._rpc.read_all(*calls.values()), strict=True))
+        run, key_info, limit, funds = (answers.get(name) for name in ("run", "key", "limit", "purse"))
+        return Examination(
+            refusal=run if isinstance(run, RpcRefused) else None,
+            key=None if key_info is None else self._key(granted(key_info)),
+            limit=None if limit is None or isinstance(limit, RpcRefused) else self._limit(limit),
+            purse=None if funds is None else self._word(granted(funds)),
         )
 
     async def balance(self, token: str, owner: str) -> int:
         """How many base units of `token` the account `owner` holds."""
-        method, params = _balance_call(token, owner)
+        method, params = balance_call(token, owner)
         return self._word(await self._rpc.read(method, *params))
 
     async def fund(self, address: str, seconds: float) -> list[str]:
@@ -148,6 +177,16 @@ class Node:
                 return self._receipt(answer, transaction_hash(transaction))
         await self._rpc.send("eth_sendRawTransaction", raw, seconds=seconds)
         return None
+
+    async def access_key(self, signer: Signer) -> KeyInfo:
+        """What the chain knows of the access key that signed."""
+        assert signer.access_key is not None
+        call = read_call(keychain.ADDRESS, keychain.get_key(signer.account, signer.access_key))
+        return self._key(await self._rpc.read(call[0], *call[1]))
+
+    async def knows(self, transaction_hash: str) -> bool:
+        """Whether the node has the transaction, on the chain or waiting."""
+        return await self._rpc.read("eth_getTransactionByHash", transaction_hash) is not None
 
     async def receipt(self, transaction_hash: str) -> Receipt | None:
         """The receipt of a transaction, if it is on the chain."""
@@ -204,6 +243,19 @@ class Node:
             raise self._nonsense("what a contract returns")
         return self._quantity(value)
 
+    def _key(self, value: JSONValue) -> KeyInfo:
+        """What the keychain contract returned."""
+        try:
+            return keychain.read_key(_data(value))
+        except ValueError as error:
+            raise self._nonsense("what the keychain returns") from error
+
+    def _limit(self, value: JSONValue) -> int:
+        try:
+            return keychain.read_limit(_data(value))
+        except ValueError as error:
+            raise self._nonsense("what the keychain returns") from error
+
     def _receipt(self, answer: JSONValue, transaction_hash: str) -> Receipt | None:
         if answer is None:
             return None
@@ -216,6 +268,7 @@ class Node:
             hash=transaction_hash,
             succeeded=status == "0x1",
             transfers=tuple(transfers_in_logs(answer.get("logs"))),
+            sender=_address(answer.get("from")),
         )
 
     def _nonsense(self, what: str) -> RpcUnanswered:
@@ -265,11 +318,49 @@ def transaction_object(transaction: Transaction, sender: str, *, priced: bool = 
     return members
 
 
-def _granted(result: JSONValue | RpcRefused) -> JSONValue:
+def signed_object(transaction: Transaction, signer: Signer) -> JSONObject:
+    """A signed transaction as `eth_call` takes it: with its access key, and the fee payer's signature."""
+    members = transaction_object(transaction, signer.account)
+    if signer.access_key is not None:
+        members |= {"keyId": signer.access_key, "keyType": signer.key_type}
+    if transaction.key_authorization is not None:
+        members["keyAuthorization"] = authorization_object(transaction.key_authorization)
+    signature = transaction.fee_payer_signature
+    if signature is not None and signature != FEE_PAYER_PLACEHOLDER:
+        r, s, parity = signature[:32], signature[32:64], signature[64] - 27
+        members["feePayerSignature"] = {
+            "r": hex(int.from_bytes(r)),
+            "s": hex(int.from_bytes(s)),
+            "yParity": hex(parity),
+            "v": hex(parity),
+        }
+    return members
+
+
+def granted(result: JSONValue | RpcRefused) -> JSONValue:
+    """The result, or the refusal that stands in its place, raised."""
     if isinstance(result, RpcRefused):
         raise result
     return result
 
 
-def _balance_call(token: str, owner: str) -> RpcCall:
-    return "eth_call", [{"to": token, "data": "0x" + balance_of(owner).hex()}, "latest"]
+def balance_call(token: str, owner: str) -> RpcCall:
+    """How many base units of `token` an account holds."""
+    return read_call(token, balance_of(owner))
+
+
+def read_call(to: str, data: bytes) -> RpcCall:
+    """What a contract answers to this calldata, on the latest state."""
+    return "eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"]
+
+
+def _data(value: JSONValue) -> bytes:
+    """The bytes that a contract returned. Raises `ValueError`."""
+    return bytes.fromhex(str(value).removeprefix("0x"))
+
+
+def _address(value: JSONValue) -> str | None:
+    try:
+        return checksum_address(value) if isinstance(value, str) else None
+    except AddressError:
+        return None

@@ -56,6 +56,10 @@ _PENDING: Final = re.compile(
 )
 _NOT_CONFIRMED_IN_TIME: Final = 4
 
+_REPEATED: Final = re.compile(r"replay|nonce|already (known|imported|exists|been used)", re.IGNORECASE)
+
+_FEE: Final = re.compile(r"\bfee\b|FeeAMM|lack of funds", re.IGNORECASE)
+
 
 def explain(refusal: RpcRefused) -> PaymentError | None:
     """Why the transaction is not acceptable, or None if the refusal is about something else than it."""
@@ -74,6 +78,16 @@ def explain(refusal: RpcRefused) -> PaymentError | None:
         if pattern.search(refusal.reason):
             return VerificationFailed(sentence)
     return None
+
+
+def is_repeated(refusal: RpcRefused) -> bool:
+    """Whether a transaction may be refused because the chain has it already."""
+    return _REPEATED.search(refusal.reason) is not None
+
+
+def concerns_fee(refusal: RpcRefused) -> bool:
+    """Whether it is about the fee, which is not the payer's business if somebody else pays it."""
+    return _FEE.search(refusal.reason) is not None
 
 
 def is_pending(refusal: RpcRefused) -> bool:

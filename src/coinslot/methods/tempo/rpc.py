@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ipaddress import ip_address
 from typing import Final, TypeAlias
@@ -82,14 +82,15 @@ class _BatchRefused(Exception):
 class Rpc:
     """A connection pool to one node. Each event loop that uses it gets connections of its own."""
 
-    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 10.0, headers: Mapping[str, str] | None = None) -> None:
         """`url` is http or https; `timeout` is the most seconds that a read takes, with all its attempts.
 
-        Raises `ConfigurationError` if `url` is no such URL.
+        `headers` go with every request. Raises `ConfigurationError` if `url` is no such URL.
         """
         self._url = _parse(url)
         self.host = self._url.host
         self._timeout = timeout
+        self._headers = dict(headers or {})
         self._ids = itertools.count(1)
         self._takes_batches = True
         self._clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
@@ -195,7 +196,11 @@ class Rpc:
             for ended in [loop for loop in list(self._clients) if loop.is_closed()]:
                 self._clients.pop(ended, None)
             client = self._clients[loop] = httpx2.AsyncClient(
-                headers={"content-type": "application/json", "accept-encoding": "identity"},
+                headers={
+                    **self._headers,
+                    "content-type": "application/json",
+                    "accept-encoding": "identity",
+                },
                 timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT, pool=_CONNECT_TIMEOUT),
                 # Proxies are for what is elsewhere.
                 trust_env=not _is_loopback(self.host),

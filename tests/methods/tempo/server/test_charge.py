@@ -40,6 +40,7 @@ from faulty_node import (
 )
 from tempo_payments import (
     ALTERATIONS,
+    OTHER,
     Alteration,
     altered,
     credential,
@@ -97,7 +98,7 @@ class TestPrepare:
     """A price as Tempo asks for it."""
 
     def test_the_request_says_who_gets_what_on_which_chain(self) -> None:
-        """The request is the specification's, with pull as its only mode."""
+        """The request is the specification's; that both modes are taken goes without saying."""
         offer = tempo.charge(RECIPIENT.lower()).prepare(
             Price(amount="0.01", description="A cat", external_id="7")
         )
@@ -107,7 +108,7 @@ class TestPrepare:
             "recipient": RECIPIENT,
             "description": "A cat",
             "externalId": "7",
-            "methodDetails": {"chainId": 42431, "supportedModes": ["pull"]},
+            "methodDetails": {"chainId": 42431},
         }
         assert (offer.amount, offer.currency) == (10000, PATH_USD)
 
@@ -115,11 +116,11 @@ class TestPrepare:
         """Mainnet asks for USDC.e on chain 4217, unless told otherwise."""
         request = tempo.charge(RECIPIENT, network="mainnet").prepare(Price(amount="1")).request
         assert request["currency"] == MAINNET.currency.address
-        assert request["methodDetails"] == {"chainId": 4217, "supportedModes": ["pull"]}
+        assert request["methodDetails"] == {"chainId": 4217}
         other = tempo.charge(RECIPIENT, chain_id=1337, currency=TESTNET.tokens[1].address.lower())
         request = other.prepare(Price(amount="1")).request
         assert request["currency"] == TESTNET.tokens[1].address
-        assert request["methodDetails"] == {"chainId": 1337, "supportedModes": ["pull"]}
+        assert request["methodDetails"] == {"chainId": 1337}
 
     @settings(deadline=None)
     @given(st.integers(1, 10**30))
@@ -134,10 +135,13 @@ class TestPrepare:
         with pytest.raises(AmountError):
             tempo.charge(RECIPIENT).prepare(Price(amount=amount))
 
-    def test_nothing_is_not_a_price(self) -> None:
-        """A price of zero is refused at start-up."""
-        with pytest.raises(ConfigurationError, match="more than zero"):
-            tempo.charge(RECIPIENT).prepare(Price(amount="0.00"))
+    def test_nothing_asks_for_a_proof(self) -> None:
+        """A price of zero has an amount of zero, and nothing that only a transfer has."""
+        method = tempo.charge(
+            RECIPIENT, fee_payer=PrivateKey.generate(), splits=[tempo.Split(OTHER, share="0.5")]
+        )
+        offer = method.prepare(Price(amount="0.00"))
+        assert (offer.request["amount"], offer.request["methodDetails"]) == ("0", {"chainId": 42431})
 
 
 class TestCanonical:
@@ -152,15 +156,14 @@ class TestCanonical:
         "payload",
         [
             {},
-            {"type": "hash", "hash": "0x" + "00" * 32},
-            {"type": "proof", "signature": "0x00"},
+            {"type": "keyAuthorization", "signature": "0x00"},
             {"type": ["transaction"], "signature": "0x00"},
         ],
         ids=str,
     )
     def test_other_kinds_of_payload_are_told_what_is_supported(self, payload: JSONObject) -> None:
-        """A client that pushes or proves learns that it has to sign a transaction."""
-        with pytest.raises(InvalidPayload, match="has to be `transaction`"):
+        """Whoever sends another kind of payload learns which there are."""
+        with pytest.raises(InvalidPayload, match="has to be `transaction`, `hash` or `proof`"):
             tempo.charge(RECIPIENT).canonical(payload)
 
     @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ class TestCanonical:
     )
     def test_anything_but_bounded_hex_is_refused(self, signature: Any) -> None:
         """Whole bytes after a lower-case 0x, and not too many."""
-        with pytest.raises(InvalidPayload, match="not a signed transaction in hexadecimal"):
+        with pytest.raises(InvalidPayload, match="signature is not what it should be"):
             tempo.charge(RECIPIENT).canonical({"type": "transaction", "signature": signature})
 
     @settings(deadline=None)
@@ -256,9 +259,8 @@ class TestVerify:
         "changes",
         [
             {"methodDetails": {"chainId": 4217, "supportedModes": ["pull"]}},
-            {"methodDetails": {"chainId": 42431, "supportedModes": ["push"]}},
-            {"methodDetails": {"chainId": 42431, "feePayer": True}},
-            {"amount": "0"},
+            {"methodDetails": {"chainId": 42431, "supportedModes": ["teleport"]}},
+            {"methodDetails": {"chainId": 42431, "splits": []}},
             {"amount": "ten"},
             {"recipient": None},
         ],
@@ -283,7 +285,7 @@ class TestVerify:
         self, fault: Behaviour, node: FaultyNode, payer: PrivateKey
     ) -> None:
         """If the check cannot be made, the payer keeps a good credential and the operator reads why."""
-        charge = impatient(node)
+        charge = impatient(node.url)
         challenge = issue(charge)
         node.behaviours["eth_call"] = fault
         with pytest.raises(PaymentUnavailable, match="Nothing was taken") as unavailable:

@@ -1,0 +1,130 @@
+"""Push: the payer has broadcast the transaction, and tells its hash (draft-tempo-charge §Hash Verification).
+
+The money has moved, or is about to, when the server hears of it. So nothing is refused for not being on the
+chain yet: the server waits a while, and then asks for the same credential again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from coinslot.errors import PaymentUnavailable, VerificationFailed
+from coinslot.methods.tempo.node import Node, Receipt
+from coinslot.methods.tempo.rpc import RpcError
+from coinslot.methods.tempo.server.matching import match_transfers
+from coinslot.methods.tempo.server.verification import read_source
+from coinslot.methods.tempo.wire.terms import Terms
+from coinslot.methods.tempo.wire.tip20 import Transfer
+from coinslot.payments.method import Proof, Recovery, Settled, Settlement, Unknown
+from coinslot.protocol import Credential
+
+ValidateSender: TypeAlias = Callable[[str, str], bool | Awaitable[bool]]
+"""Whether a transfer from the first address may pay for the second, which the credential names. EIP-55."""
+
+RECOVERY: Final = b"push"
+"""What is kept for finding a push payment again: its reference says the rest."""
+
+WAIT: Final = 10.0
+"""Seconds that a transaction has for getting onto the chain while its payer waits."""
+
+_FEE_MANAGER: Final = "0xfeEC000000000000000000000000000000000000"  # the chain's: it takes the fees
+
+_MOST_WAITING: Final = 64
+"""Payers who are waited for at once; others are told to come again."""
+
+
+class Push:
+    """Takes transactions that are on the chain."""
+
+    def __init__(self, node: Node, *, validate_sender: ValidateSender | None) -> None:
+        self._node = node
+        self._validate_sender = validate_sender
+        self._waiting = 0
+
+    async def verify(self, credential: Credential, terms: Terms) -> Proof:
+        """The receipt has to report the transfers that are due, bound to this challenge, from whoever pays.
+
+        Raises a refusal, or `PaymentUnavailable` if the transaction is not on the chain yet, or the node
+        cannot be asked.
+        """
+        transaction = str(credential.payload["hash"])
+        source = None if credential.source is None else read_source(credential.source, terms.chain_id)
+        receipt = await self._receipt(transaction)
+        if not receipt.succeeded:
+            raise VerificationFailed(f"The transaction {receipt.hash} was reverted; it moved nothing.")
+        primary = await self._primary(receipt, source, credential, terms)
+        return Proof(
+            key=f"tempo:{terms.chain_id}:{transaction}",
+            reference=transaction,
+            amount=terms.amount,
+            currency=terms.currency,
+            recipient=terms.recipient,
+            payer=primary.sender,
+            recovery=Recovery(RECOVERY),
+        )
+
+    async def settle(self, proof: Proof) -> Settlement:
+        """It is settled: the receipt was there when it was verified, and Tempo's blocks are final."""
+        return Settled(reference=proof.reference, payer=proof.payer)
+
+    async def look_up(self, proof: Proof) -> Settlement:
+        """The same, once more from the chain."""
+        try:
+            await self._node.check_chain()
+            receipt = await self._node.receipt(proof.reference)
+        except RpcError as error:
+            return Unknown(reason=f"{proof.reference} could not be looked up: {error}")
+        if receipt is None or not receipt.succeeded:
+            return Unknown(reason=f"{proof.reference} was verified, and the node does not know it any more")
+        return Settled(reference=proof.reference, payer=proof.payer)
+
+    async def _receipt(self, transaction: str) -> Receipt:
+        try:
+            await self._node.check_chain()
+            receipt = await self._node.receipt(transaction)
+            if receipt is None and self._waiting < _MOST_WAITING:
+                self._waiting += 1
+                try:
+                    async with asyncio.timeout(WAIT):
+                        receipt = await self._node.wait_for_receipt(transaction)
+                except TimeoutError:
+                    pass
+                finally:
+                    self._waiting -= 1
+        except RpcError as error:
+            raise PaymentUnavailable(
+                "The payment cannot be checked right now. Send the same credential again.", log=str(error)
+            ) from error
+        if receipt is None:
+            raise PaymentUnavailable(
+                "The transaction is not on the chain yet. Send the same credential again; do not pay anew.",
+                retry_after=2,
+            )
+        return receipt
+
+    async def _primary(
+        self, receipt: Receipt, source: str | None, credential: Credential, terms: Terms
+    ) -> Transfer:
+        """The transfer to the seller. Those of strangers do not count. Raises a refusal."""
+        expected = source or receipt.sender
+        senders = {transfer.sender for transfer in receipt.transfers if transfer.token == terms.currency}
+        allowed = {sender for sender in senders if sender and await self._may_pay(sender, expected)}
+        made = [
+            transfer
+            for transfer in receipt.transfers
+            if transfer.sender in allowed and transfer.recipient != _FEE_MANAGER
+        ]
+        if not made and any(transfer.recipient == terms.recipient for transfer in receipt.transfers):
+            raise VerificationFailed("The transaction's transfers are from another account than the payer's.")
+        return match_transfers(made, terms, credential.challenge)[0]
+
+    async def _may_pay(self, sender: str, expected: str | None) -> bool:
+        if sender == expected:
+            return True
+        if self._validate_sender is None or expected is None:
+            return False
+        allowed = self._validate_sender(sender, expected)
+        return await allowed if inspect.isawaitable(allowed) else allowed
