@@ -27,6 +27,21 @@ def rpc_t4(devnet_t4: ThreadedDevnet) -> Iterator[RPC]:
     client.close()
 
 
+@pytest.fixture(params=["devnet", "devnet_t4"], ids=["T0", "T4"])
+def any_devnet(request: pytest.FixtureRequest) -> ThreadedDevnet:
+    """Each of the two devnets in turn. Payments with nonce 0 and within 30 s are good on both."""
+    running: ThreadedDevnet = request.getfixturevalue(request.param)
+    return running
+
+
+@pytest.fixture
+def any_rpc(any_devnet: ThreadedDevnet) -> Iterator[RPC]:
+    """The endpoint of `any_devnet`."""
+    client = RPC(any_devnet.rpc_url)
+    yield client
+    client.close()
+
+
 @pytest.fixture
 def payer(devnet: ThreadedDevnet) -> PrivateKey:
     """A new account with money."""

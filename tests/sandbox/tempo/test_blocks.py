@@ -42,6 +42,19 @@ def test_a_failing_call_fails_its_transaction(rpc: RPC, payer: PrivateKey, shop:
     assert result["returnData"].startswith("0x832f98b5")
 
 
+def test_a_fee_is_nobodys_call(rpc: RPC, payer: PrivateKey, shop: str) -> None:
+    """Transactions with and without fees have one result each, without the fee's own transfer in its logs."""
+    fees = {"gas": "0xf4240", "maxFeePerGas": hex(50 * 10**9), "maxPriorityFeePerGas": hex(10**9)}
+    batch = request(pay(shop, 1), pay(shop, 2), sender=payer.address, **fees)
+    single = request(pay(shop, 5), sender=payer.address)
+    blocks = {"blockStateCalls": [{"calls": [batch, single]}, {"calls": [batch]}], "validation": False}
+    simulated = rpc("tempo_simulateV1", blocks, "latest")["blocks"]
+    amounts = [
+        [[int(log["data"], 16) for log in result["logs"]] for result in block["calls"]] for block in simulated
+    ]
+    assert amounts == [[[1, 2], [5]], [[1, 2]]]
+
+
 def test_an_expired_transaction_is_refused(rpc: RPC, payer: PrivateKey, shop: str) -> None:
     """`validBefore` counts in a simulation too."""
     late = request(pay(shop), sender=payer.address, validBefore=hex(int(time.time()) - 5))

@@ -7,8 +7,8 @@ import pytest
 
 from coinslot.errors import ConfigurationError
 from coinslot.methods.tempo.keys import PrivateKey
-from coinslot.sandbox.tempo import Devnet, DevnetError, ThreadedDevnet
-from coinslot.sandbox.tempo.faucet import GRANT
+from coinslot.sandbox.tempo import CHAIN_IDS, HARDFORKS, Devnet, DevnetError, ThreadedDevnet
+from coinslot.sandbox.tempo.faucet import GENESIS_TOKENS, GRANT
 from coinslot.sandbox.tempo.http import listen
 from sandbox_rpc import RPC, pay, payment, raw
 
@@ -43,6 +43,13 @@ def test_its_accounts_can_pay(devnet: ThreadedDevnet, rpc: RPC, shop: str) -> No
     )
 
 
+def test_its_sponsor_is_an_account_of_its_own(devnet: ThreadedDevnet, rpc: RPC) -> None:
+    """The fee payer service's account holds plenty of every token, and is none of the ten."""
+    assert devnet.sponsor.address not in {key.address for key in devnet.accounts}
+    assert all(rpc.balance(devnet.sponsor.address, token) > GRANT for token in GENESIS_TOKENS)
+    assert (devnet.chain_id, devnet.hardfork) == (42431, "T0")
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -72,6 +79,26 @@ def test_it_has_no_url_before_it_runs() -> None:
     for devnet in (Devnet(), ThreadedDevnet()):
         with pytest.raises(DevnetError, match="has not been started"):
             _ = devnet.rpc_url
+    with pytest.raises(DevnetError, match="has not been started"):
+        ThreadedDevnet().fund(PrivateKey.generate().address)
+
+
+async def test_it_authorizes_keys_in_any_loop() -> None:
+    """What `ThreadedDevnet` does in its own loop, `Devnet` does in the caller's."""
+    async with Devnet(hardfork="T4") as devnet:
+        root, key = PrivateKey.generate(), PrivateKey.generate()
+        await devnet.authorize_key(root, key.address)
+        with pytest.raises(DevnetError, match="KeyAlreadyExists"):
+            await devnet.authorize_key(root, key.address)
+        await devnet.revoke_key(root, key.address)
+
+
+@pytest.mark.parametrize("chain_id", CHAIN_IDS)
+@pytest.mark.parametrize("hardfork", HARDFORKS)
+def test_every_hardfork_starts(hardfork: str, chain_id: int) -> None:
+    """Whatever the chain's rules are, it has its tokens, its market and its faucet."""
+    with ThreadedDevnet(hardfork=hardfork, chain_id=chain_id) as devnet:
+        devnet.fund(PrivateKey.generate().address)
 
 
 async def test_it_runs_once_at_a_time() -> None:

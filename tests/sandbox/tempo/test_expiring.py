@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from msgspec.structs import replace
 
 from coinslot.methods.tempo.keys import PrivateKey
+from coinslot.methods.tempo.wire.p256 import P256Key
+from coinslot.methods.tempo.wire.signatures import AccessKey, SigningKey
 from coinslot.sandbox.tempo import ThreadedDevnet, expiring
 from coinslot.sandbox.tempo.expiring import ExpiringNonces
 from coinslot.sandbox.tempo.jsonrpc import RPCError
 from coinslot.sandbox.tempo.node import Node
 from sandbox_rpc import RPC, pay, payment, raw
+from tempo_strategies import Passkey
 
 SEND = ["eth_sendRawTransaction", "eth_sendRawTransactionSync"]
 
@@ -23,6 +27,54 @@ def test_any_nonce_pays(rpc: RPC, payer: PrivateKey, shop: str, nonce: int) -> N
         sent = payment(pay(shop, amount), nonce=nonce).sign(payer)
         assert rpc("eth_sendRawTransactionSync", raw(sent))["status"] == "0x1"
     assert rpc.balance(shop) == 3
+
+
+def test_one_nonce_pays_once_each_time(rpc: RPC, payer: PrivateKey, shop: str) -> None:
+    """Hundreds of payments with one nonce, as fast as they go, all settle, and none of them twice."""
+    amounts = range(1, 301)
+    for amount in amounts:
+        sent = payment(pay(shop, amount), nonce=0).sign(payer)
+        assert rpc("eth_sendRawTransactionSync", raw(sent))["status"] == "0x1"
+    assert rpc.balance(shop) == sum(amounts)
+
+
+SENDERS: dict[str, Callable[[], SigningKey]] = {
+    "p256": P256Key.generate,
+    "webAuthn": lambda: Passkey(P256Key.generate()),
+}
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+@pytest.mark.parametrize("method", SEND)
+def test_keys_on_p256_pay(devnet: ThreadedDevnet, rpc: RPC, shop: str, method: str, kind: str) -> None:
+    """P-256 and WebAuthn accounts have expiring nonces too: any nonce, in any order, and no replay."""
+    key = SENDERS[kind]()
+    devnet.fund(key.address)
+    for nonce in (2**48, 7, 8):
+        sent = payment(pay(shop, 5), nonce=nonce).sign(key)
+        rpc(method, raw(sent))
+        assert "ExpiringNonceReplay" in rpc.error(method, raw(sent))["message"]
+    assert rpc.balance(shop) == 15
+
+
+@pytest.mark.parametrize("lane", [{}, {"nonce_key": 7, "nonce": 0}, {"nonce_key": 0, "nonce": 0}])
+@pytest.mark.parametrize("method", SEND)
+def test_access_keys_need_a_later_hardfork(
+    rpc: RPC, payer: PrivateKey, shop: str, method: str, lane: dict[str, int]
+) -> None:
+    """An access key's signature on T0 is refused at once, in a sentence that names the hardfork to use."""
+    access = AccessKey(PrivateKey.generate(), payer.address)
+    message = rpc.error(method, raw(payment(pay(shop), **lane).sign(access)))["message"]
+    assert "type 0x04) is not valid before T1C" in message
+    assert "hardfork T4" in message
+
+
+@pytest.mark.parametrize("kind", [b"\x02", b"\x03", b"\x05"])
+def test_who_cannot_be_told_is_refused(rpc: RPC, payer: PrivateKey, shop: str, kind: bytes) -> None:
+    """A signature from which no account follows is refused, with what is wrong with it."""
+    unsigned = payment(pay(shop))
+    broken = replace(unsigned, signature=kind + bytes(20) + payer.sign(unsigned.signing_hash()))
+    assert "cannot tell whose" in rpc.error("eth_sendRawTransactionSync", raw(broken))["message"]
 
 
 def test_the_last_nonce_is_refused_at_once(rpc: RPC, payer: PrivateKey, shop: str) -> None:
@@ -157,7 +209,7 @@ async def test_another_fee_payer_makes_no_other_transaction(devnet: ThreadedDevn
     sent = payment(pay(shop), fee_token=None, fee_payer_signature=b"\x00").sign(PrivateKey.generate())
     first, second = (replace(sent, fee_payer_signature=bytes([index]) * 64 + b"\x1b") for index in (1, 2))
     node = Node(devnet.rpc_url)
-    nonces = ExpiringNonces(node)
+    nonces = ExpiringNonces(node, 42431)
     async with nonces.lane(first, now):
         pass
     with pytest.raises(RPCError):
@@ -171,7 +223,7 @@ async def test_what_is_too_late_is_forgotten(devnet: ThreadedDevnet, shop: str) 
     now = int(time.time())
     payer = PrivateKey.generate()
     node = Node(devnet.rpc_url)
-    nonces = ExpiringNonces(node)
+    nonces = ExpiringNonces(node, 42431)
     for _ in range(3):
         async with nonces.lane(payment(pay(shop), valid_for=10).sign(payer), now):
             pass
@@ -190,7 +242,7 @@ async def test_memory_has_a_limit(devnet: ThreadedDevnet, shop: str, monkeypatch
     now = int(time.time())
     payer = PrivateKey.generate()
     node = Node(devnet.rpc_url)
-    nonces = ExpiringNonces(node)
+    nonces = ExpiringNonces(node, 42431)
     for _ in range(2):
         async with nonces.lane(payment(pay(shop)).sign(payer), now):
             pass

@@ -4,10 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from coinslot.methods.tempo.keys import PrivateKey
-from coinslot.protocol import JSONValue
 from coinslot.sandbox.tempo.faucet import GENESIS_TOKENS, GRANT
 from coinslot.sandbox.tempo.front import FATAL
-from coinslot.sandbox.tempo.receipts import attribute_fee
 from sandbox_rpc import PATH_USD, RPC, pay, payment, raw
 
 OWN_METHODS = (
@@ -18,6 +16,7 @@ OWN_METHODS = (
     "eth_getTransactionReceipt",
     "eth_sendRawTransaction",
     "eth_sendRawTransactionSync",
+    "eth_signRawTransaction",
     "eth_simulateV1",
     "tempo_fundAddress",
     "tempo_simulateV1",
@@ -27,6 +26,7 @@ member_names = st.sampled_from(
     [
         *("to", "from", "data", "input", "value", "calls", "type", "gas"),
         *("nonceKey", "nonce", "validBefore", "feeToken", "blockStateCalls"),
+        *("feePayer", "feePayerSignature", "maxFeePerGas", "keyId", "keyAuthorization", "accessList"),
     ]
 )
 params = st.recursive(
@@ -65,25 +65,6 @@ def test_other_methods_are_the_nodes(rpc: RPC) -> None:
     """A method that the front does not know is answered by the node, errors included."""
     assert rpc("anvil_nodeInfo")["network"] == "tempo"
     assert rpc.error("tempo_noSuchThing")["code"] == -32601
-
-
-def test_block_receipts_are_attributed(rpc: RPC, payer: PrivateKey, shop: str) -> None:
-    """A block's receipts come through, each with who paid its fee."""
-    receipt = rpc("eth_sendRawTransactionSync", raw(payment(pay(shop)).sign(payer)))
-    (own,) = (
-        each
-        for each in rpc("eth_getBlockReceipts", receipt["blockNumber"])
-        if each["transactionHash"] == receipt["transactionHash"]
-    )
-    assert own["feePayer"] == payer.address.lower()
-
-
-@pytest.mark.parametrize(
-    "receipt", [None, {}, {"logs": []}, {"logs": [5]}, {"logs": [{"topics": ["0x"]}]}, 5]
-)
-def test_what_has_no_fee_is_left_alone(receipt: JSONValue) -> None:
-    """A receipt without a fee's transfer at its end, and what is no receipt, stay as they are."""
-    assert attribute_fee(receipt) == receipt
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

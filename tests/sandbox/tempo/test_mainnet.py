@@ -34,14 +34,21 @@ def test_usdc_e_pays_and_pays_its_fee(mainnet: ThreadedDevnet, shop: str) -> Non
     rpc.close()
 
 
+def test_the_sponsor_has_usdc_e(mainnet: ThreadedDevnet) -> None:
+    """Fees can be paid for others in USDC.e too."""
+    rpc = RPC(mainnet.rpc_url)
+    assert rpc.balance(mainnet.sponsor.address, USDC_E) > GRANT
+    rpc.close()
+
+
 def test_mppx_pays_with_its_defaults(mppx: Peer, shop: str) -> None:
     """mppx's client pays a mainnet charge in USDC.e to mppx's server."""
     with ThreadedDevnet(chain_id=MAINNET) as mainnet:
         payer = PrivateKey.generate()
         mainnet.fund(payer.address)
         chain = str(MAINNET)
-        with mppx.serve(mainnet.rpc_url, shop, chain_id=chain, currency=USDC_E) as url:
-            assert mppx.fetch(url, payer.to_hex(), mainnet.rpc_url, chain_id=chain).status == 200
+        url = mppx.shop(mainnet.rpc_url, shop, chain_id=chain, currency=USDC_E)
+        assert mppx.fetch(url, payer.to_hex(), mainnet.rpc_url, chain_id=chain).status == 200
         rpc = RPC(mainnet.rpc_url)
         assert rpc.balance(shop, USDC_E) == 10_000
         rpc.close()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from coinslot.sandbox.tempo import ACCOUNTS
+from coinslot.sandbox.tempo.accounts import SPONSOR
 from coinslot.sandbox.tempo.http import listen
 from sandbox_rpc import RPC, pay, payment, raw
 
@@ -67,6 +68,15 @@ def test_it_stops_cleanly_when_asked(number: signal.Signals) -> None:
     assert out.endswith("Stopped.\n")
     with pytest.raises(ProcessLookupError):
         os.kill(node, 0)
+
+
+def test_it_says_who_has_money() -> None:
+    """It prints the accounts with their keys, and whose money the fee payer service spends."""
+    with serving() as process:
+        assert process.stdout is not None
+        said = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
+    assert all(f"{key.address}  {key.to_hex()}" in said for key in ACCOUNTS)
+    assert SPONSOR.address in said
 
 
 def test_it_stops_at_once_with_callers_waiting() -> None:

@@ -6,9 +6,21 @@ import time
 import pytest
 
 from coinslot.methods.tempo.keys import PrivateKey
-from coinslot.methods.tempo.wire import EXPIRING_NONCE_KEY, Transaction
+from coinslot.methods.tempo.wire import (
+    EXPIRING_NONCE_KEY,
+    CallScope,
+    KeyAuthorization,
+    SelectorRule,
+    TokenLimit,
+    Transaction,
+)
+from coinslot.methods.tempo.wire.p256 import P256Key
+from coinslot.methods.tempo.wire.signatures import AccessKey, SigningKey
+from coinslot.sandbox.tempo import ThreadedDevnet
 from coinslot.sandbox.tempo.requests import MAX_CALLS
+from sandbox_authorizations import spelled
 from sandbox_rpc import PATH_USD, RPC, pay, payment, raw, request
+from tempo_strategies import Passkey
 
 ALPHA_USD = "0x20c0000000000000000000000000000000000001"
 GRANT = 10**12
@@ -110,6 +122,50 @@ def test_the_estimate_is_enough_on_t4(rpc_t4: RPC, shop: str) -> None:
     gas = int(rpc_t4("eth_estimateGas", request(*calls, sender=payer.address, **expiring)), 16)
     sent = payment(*calls, gas_limit=gas, nonce=0).sign(payer)
     assert rpc_t4("eth_sendRawTransactionSync", raw(sent))["status"] == "0x1"
+
+
+@pytest.mark.parametrize("kind", ["p256", "webAuthn"])
+def test_the_estimate_is_enough_for_every_key(
+    any_devnet: ThreadedDevnet, any_rpc: RPC, shop: str, kind: str
+) -> None:
+    """With `keyType`, an account of that kind can send with the gas that was estimated for it."""
+    key: SigningKey = P256Key.generate() if kind == "p256" else Passkey(P256Key.generate())
+    any_devnet.fund(key.address)
+    expiring = {"nonceKey": hex(EXPIRING_NONCE_KEY), "nonce": "0x0", "keyType": kind, "keyData": "0x0578"}
+    expiring["validBefore"] = hex(int(time.time()) + 25)
+    gas = int(any_rpc("eth_estimateGas", request(pay(shop), sender=key.address, **expiring)), 16)
+    sent = payment(pay(shop), gas_limit=gas, nonce=0).sign(key)
+    assert any_rpc("eth_sendRawTransactionSync", raw(sent))["status"] == "0x1"
+
+
+@pytest.mark.parametrize("scopes", [None, 1, 2])
+@pytest.mark.parametrize("limits", [None, 0, 1, 4])
+def test_the_estimate_is_enough_to_authorize(
+    devnet_t4: ThreadedDevnet, rpc_t4: RPC, shop: str, limits: int | None, scopes: int | None
+) -> None:
+    """With `keyAuthorization`, the gas is enough for all that it writes, and not three times as much."""
+    root, key = PrivateKey.generate(), P256Key.generate()
+    devnet_t4.fund(root.address)
+    tokens = (PATH_USD, *(f"0x20c000000000000000000000000000000000000{index}" for index in (1, 2, 3)))
+    rule = SelectorRule(bytes.fromhex("a9059cbb"), (shop,))
+    authorization = KeyAuthorization(
+        chain_id=42431,
+        key_type="p256",
+        key_address=key.address,
+        limits=None if limits is None else tuple(TokenLimit(token, 10**9, 3600) for token in tokens[:limits]),
+        scopes=None if scopes is None else tuple(CallScope(token, (rule,)) for token in tokens[:scopes]),
+    ).sign(root)
+    calls = [pay(shop)]
+    asked = request(*calls, sender=root.address, keyId=key.address, keyType="p256")
+    asked["keyAuthorization"] = spelled(authorization)
+    if limits == 0:
+        assert rpc_t4.error("eth_estimateGas", asked)["code"] == 3
+        return
+    gas = int(rpc_t4("eth_estimateGas", asked), 16)
+    sent = payment(*calls, gas_limit=gas, nonce=0, key_authorization=authorization)
+    receipt = rpc_t4("eth_sendRawTransactionSync", raw(sent.sign(AccessKey(key, root.address))))
+    assert receipt["status"] == "0x1"
+    assert gas / 3 < int(receipt["gasUsed"], 16) <= gas
 
 
 def test_a_filled_transaction_can_be_signed_and_sent(rpc: RPC, payer: PrivateKey, shop: str) -> None:

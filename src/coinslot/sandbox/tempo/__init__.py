@@ -8,8 +8,11 @@ The chain is anvil 1.7.1 in its Tempo mode, with Tempo's own execution: TIP-20 t
 sponsored transactions, nonce lanes. Before it stands a JSON-RPC front of ours, which fills the gaps:
 
     faucet          `tempo_fundAddress` is a transfer from an account that the chain starts with
+    market          the stablecoin DEX has orders from the start
+    fee payer       a service that pays the fees of whoever asks, as sellers and wallets use one
     simulation      anvil does not run the `calls` of a Tempo Transaction in `eth_call`, `eth_estimateGas` and
-                    `eth_fillTransaction`, and has no `tempo_simulateV1`; they run as plain calls in a row
+                    `eth_fillTransaction`, and has no `tempo_simulateV1`; they run as plain calls in a row,
+                    with fees and access keys checked beforehand
     broadcast       the second parameter of `eth_sendRawTransactionSync`; an error, and not silence, for what
                     the node drops
     expiring nonce  on hardfork T0, replay protection and the limits of `validBefore` are the front's, not the

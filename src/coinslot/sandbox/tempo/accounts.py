@@ -28,7 +28,13 @@ ACCOUNTS: Final[tuple[PrivateKey, ...]] = tuple(
 """Yours to use."""
 
 FAUCET: Final = PrivateKey.from_hex("0xf214f2b2cd398c806f84e317254e0f0b801d0643303237d97a22a48e01628897")
-"""The eleventh, which pays out `tempo_fundAddress`. Nobody else's transactions get in its way."""
+"""The eleventh: it pays out `tempo_fundAddress`, and makes the market on the stablecoin DEX.
 
-ACCOUNT_COUNT: Final = len(ACCOUNTS) + 1
+Nobody else's transactions get in its way.
+"""
+
+SPONSOR: Final = PrivateKey.from_hex("0x701b615bbdfb9de65240bc28bd21bbc0d996645a3dd57e7b12bc2bdf6f192c82")
+"""The twelfth, with which the fee payer service pays fees. Nothing else moves its balances."""
+
+ACCOUNT_COUNT: Final = len(ACCOUNTS) + 2
 """How many of the mnemonic's accounts the node is to make."""

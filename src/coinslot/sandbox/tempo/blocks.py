@@ -1,7 +1,7 @@
 """Simulating several transactions at once: `eth_simulateV1` and `tempo_simulateV1`.
 
-The node's `eth_simulateV1` crashes on Tempo Transactions. So each is taken apart into its calls, and what
-those gave is put together again: one result for each transaction that was asked for.
+The node's `eth_simulateV1` crashes on Tempo Transactions. So each is taken apart into its calls, with its fee
+before them, and what those gave is put together again: one result for each transaction that was asked for.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import msgspec
 
 from coinslot.methods.tempo.keys import keccak256
 from coinslot.protocol import JSONObject, JSONValue
+from coinslot.sandbox.tempo.fees import Charge
 from coinslot.sandbox.tempo.jsonrpc import INTERNAL_ERROR, RPCError, invalid_params
 from coinslot.sandbox.tempo.node import Node
+from coinslot.sandbox.tempo.preflight import Preflight
 from coinslot.sandbox.tempo.requests import TempoRequest, quantity, read_request
 
 _TIP20_PREFIX: Final = "0x20c000000000000000000000"
@@ -37,11 +39,25 @@ class _Block(msgspec.Struct):
     calls: list[_Call] = []
 
 
+class _Planned(msgspec.Struct, frozen=True):
+    """A transaction to simulate: how it was asked for, and what it is as plain calls."""
+
+    request: TempoRequest | JSONObject
+    charge: Charge | None = None
+
+    def calls(self) -> list[JSONValue]:
+        if not isinstance(self.request, TempoRequest):
+            return [self.request]
+        fee: list[JSONValue] = [] if self.charge is None else [self.charge.as_call()]
+        return fee + self.request.plain_calls()
+
+
 class BlockSimulator:
     """Answers the two simulations, and leaves payloads without Tempo Transactions to the node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, preflight: Preflight) -> None:
         self._node = node
+        self._preflight = preflight
 
     async def simulate(self, params: list[JSONValue]) -> JSONValue:
         """Answer `eth_simulateV1(payload, block)`: the simulated blocks."""
@@ -52,17 +68,18 @@ class BlockSimulator:
         transactions = [_read_block(block) for block in blocks]
         if not any(isinstance(each, TempoRequest) for block in transactions for each in block):
             return await self._node.call("eth_simulateV1", params)
+        plans = [await self._plan(block, each) for block, each in zip(blocks, transactions, strict=True)]
         flat: list[JSONValue] = [
-            {**block, "calls": [call for each in requests for call in _plain(each)]}
-            for block, requests in zip(blocks, transactions, strict=True)
+            {**block, "calls": [call for planned in plan for call in planned.calls()]}
+            for block, plan in zip(blocks, plans, strict=True)
             if isinstance(block, dict)
         ]
         # Validation would look for a native balance, which Tempo does not have.
         payload = {**payload, "blockStateCalls": flat, "validation": False}
         simulated = await self._node.call("eth_simulateV1", [payload, *params[1:]])
-        if not isinstance(simulated, list) or len(simulated) != len(transactions):
+        if not isinstance(simulated, list) or len(simulated) != len(plans):
             raise RPCError(INTERNAL_ERROR, "the node simulated another number of blocks")
-        return [_fold(block, each) for block, each in zip(simulated, transactions, strict=True)]
+        return [_fold(block, plan) for block, plan in zip(simulated, plans, strict=True)]
 
     async def tempo_simulate(self, params: list[JSONValue]) -> JSONValue:
         """Answer `tempo_simulateV1(payload, block)`: the blocks, and what the tokens in them are called."""
@@ -75,6 +92,16 @@ class BlockSimulator:
             if description is not None
         }
         return {"blocks": blocks, "tokenMetadata": metadata}
+
+    async def _plan(self, block: JSONValue, requests: list[TempoRequest | JSONObject]) -> list[_Planned]:
+        """How to simulate a block's transactions. Fees are checked on the latest state."""
+        overrides = block.get("stateOverrides") if isinstance(block, dict) else None
+        return [
+            _Planned(each, await self._preflight.check(each, overrides=[overrides] if overrides else []))
+            if isinstance(each, TempoRequest)
+            else _Planned(each)
+            for each in requests
+        ]
 
     async def _describe(self, token: str) -> JSONObject | None:
         async def read(selector: str) -> str:
@@ -100,30 +127,31 @@ def _read_block(block: JSONValue) -> list[TempoRequest | JSONObject]:
     return requests
 
 
-def _plain(request: TempoRequest | JSONObject) -> list[JSONValue]:
-    return request.plain_calls() if isinstance(request, TempoRequest) else [request]
-
-
-def _fold(block: JSONValue, requests: list[TempoRequest | JSONObject]) -> JSONValue:
+def _fold(block: JSONValue, plan: list[_Planned]) -> JSONValue:
     """The block with one result for each request."""
     results = block.get("calls") if isinstance(block, dict) else None
     if not isinstance(block, dict) or not isinstance(results, list):
         raise RPCError(INTERNAL_ERROR, "the node simulated a block without results")
     now = quantity(block.get("timestamp"), "timestamp") or 0
     folded: list[JSONValue] = []
-    for request in requests:
-        size = len(request.calls) if isinstance(request, TempoRequest) else 1
+    for planned in plan:
+        size = len(planned.calls())
         own, results = results[:size], results[size:]
-        if isinstance(request, TempoRequest):
-            _check_window(request, now)
-            folded.append(_combine([result for result in own if isinstance(result, dict)]))
+        if isinstance(planned.request, TempoRequest):
+            _check_window(planned.request, now)
+            folded.append(_combine([result for result in own if isinstance(result, dict)], planned.charge))
         else:
             folded += own
     return {**block, "calls": folded}
 
 
-def _combine(results: list[JSONObject]) -> JSONObject:
-    """A batch's result: the first failure, with nothing logged, or the last call's with all that was."""
+def _combine(results: list[JSONObject], charge: Charge | None) -> JSONObject:
+    """A batch's result: the first failure, with nothing logged, or the last call's with all that was.
+
+    The fee's own transfer does not count: a chain moves that one without a call.
+    """
+    if charge is not None and results[0].get("status") == "0x1":
+        results = results[1:]
     gas = sum(quantity(result.get("gasUsed"), "gasUsed") or 0 for result in results)
     failed = next((result for result in results if result.get("status") != "0x1"), None)
     if failed is not None:

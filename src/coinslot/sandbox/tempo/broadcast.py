@@ -10,16 +10,18 @@ from typing import Final
 from coinslot.methods.tempo.keys import keccak256
 from coinslot.methods.tempo.wire import EXPIRING_NONCE_KEY, Transaction, TransactionError
 from coinslot.protocol import JSONValue
+from coinslot.sandbox.tempo.access_keys import AccessKeys
 from coinslot.sandbox.tempo.expiring import ExpiringNonces, check_native, check_start
 from coinslot.sandbox.tempo.jsonrpc import (
     CONFIRMATION_TIMEOUT,
-    INTERNAL_ERROR,
     TRANSACTION_REJECTED,
     RPCError,
     invalid_params,
 )
 from coinslot.sandbox.tempo.node import Node
 from coinslot.sandbox.tempo.receipts import attribute_fee
+from coinslot.sandbox.tempo.requests import raw_transaction
+from coinslot.sandbox.tempo.sponsoring import FeePayerService, awaits_fee_payer
 
 _PATIENCE: Final = 2.0
 """Seconds that a transaction may hold its sender's lane. It is mined at once, or it is being held back."""
@@ -31,13 +33,17 @@ _MAX_TIMEOUT: Final = 30.0
 class Broadcaster:
     """Passes raw transactions to the node. `nonces` is None where the node has expiring nonces itself."""
 
-    def __init__(self, node: Node, nonces: ExpiringNonces | None) -> None:
+    def __init__(
+        self, node: Node, nonces: ExpiringNonces | None, keys: AccessKeys, service: FeePayerService
+    ) -> None:
         self._node = node
         self._nonces = nonces
+        self._keys = keys
+        self._service = service
 
     async def send(self, params: list[JSONValue]) -> JSONValue:
         """Answer `eth_sendRawTransaction(raw)`: the hash."""
-        raw, transaction = _read(params)
+        raw, transaction = self._read(params)
         async with self._admitted(transaction):
             result = await self._node.call("eth_sendRawTransaction", ["0x" + raw.hex()])
             if self._nonces is not None and _is_expiring(transaction):
@@ -49,7 +55,7 @@ class Broadcaster:
 
         Raises `RPCError`: code 4, with the hash as its data, if the timeout passes first.
         """
-        raw, transaction = _read(params)
+        raw, transaction = self._read(params)
         limit = _read_timeout(params)
         transaction_hash = "0x" + keccak256(raw).hex()
         waiting: asyncio.Task[JSONValue] | None = None
@@ -74,14 +80,23 @@ class Broadcaster:
             if waiting is not None:
                 waiting.cancel()
 
+    def _read(self, params: list[JSONValue]) -> tuple[bytes, Transaction | None]:
+        """The raw transaction, with its fee payer's signature if it awaited one."""
+        raw = raw_transaction(params)
+        if awaits_fee_payer(raw):
+            transaction = self._service.co_sign(raw)
+            return transaction.encode(), transaction
+        return raw, _decode(raw)
+
     @asynccontextmanager
     async def _admitted(self, transaction: Transaction | None) -> AsyncIterator[None]:
         """Do what has to be done before the transaction is sent, and hold what it needs until then."""
         if transaction is None:
             yield
             return
-        now = await self._now()
+        now = await self._node.now()
         check_start(transaction, now)
+        await self._keys.check_transaction(transaction, now)
         if not _is_expiring(transaction):
             yield
         elif self._nonces is None:
@@ -90,14 +105,6 @@ class Broadcaster:
         else:
             async with self._nonces.lane(transaction, now):
                 yield
-
-    async def _now(self) -> int:
-        """The latest block's time; not the clock's, which tests may have moved the chain away from."""
-        block = await self._node.call("eth_getBlockByNumber", ["latest", False])
-        timestamp = block.get("timestamp") if isinstance(block, dict) else None
-        if not isinstance(timestamp, str):
-            raise RPCError(INTERNAL_ERROR, "the node has no latest block")
-        return int(timestamp, 16)
 
     async def _until_mined(self, transaction_hash: JSONValue) -> None:
         pause = 0.002
@@ -122,19 +129,12 @@ def _is_expiring(transaction: Transaction | None) -> bool:
     return transaction is not None and transaction.nonce_key == EXPIRING_NONCE_KEY
 
 
-def _read(params: list[JSONValue]) -> tuple[bytes, Transaction | None]:
-    """The raw bytes, and what they say if they are a Tempo Transaction that can be read."""
-    text = params[0] if params else None
-    if not isinstance(text, str) or not text.startswith("0x"):
-        invalid_params("a raw transaction is expected, in hexadecimal digits after 0x")
+def _decode(raw: bytes) -> Transaction | None:
+    """What the bytes say, if they are a Tempo Transaction that can be read."""
     try:
-        raw = bytes.fromhex(text[2:])
-    except ValueError:
-        invalid_params("a raw transaction is expected, in hexadecimal digits after 0x")
-    try:
-        return raw, Transaction.decode(raw)
+        return Transaction.decode(raw)
     except TransactionError:
-        return raw, None  # Of another type, or wrong: the node is the judge of that.
+        return None  # Of another type, or wrong: the node is the judge of that.
 
 
 def _read_timeout(params: list[JSONValue]) -> float:

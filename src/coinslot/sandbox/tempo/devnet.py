@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final
-
-import httpx2
-import msgspec
+from typing import Final, TypeVar
 
 from coinslot.errors import ConfigurationError
-from coinslot.methods.tempo.keys import PrivateKey
-from coinslot.protocol import JSONObject
-from coinslot.sandbox.tempo.accounts import ACCOUNTS
+from coinslot.methods.tempo.keys import AddressError, PrivateKey
+from coinslot.methods.tempo.wire import (
+    KeyAuthorization,
+    KeyAuthorizationError,
+    SigningKey,
+    TokenLimit,
+    keychain,
+)
+from coinslot.sandbox.tempo.accounts import ACCOUNTS, SPONSOR
 from coinslot.sandbox.tempo.anvil import HARDFORKS, Anvil, DevnetError
 from coinslot.sandbox.tempo.binary import anvil_binary
-from coinslot.sandbox.tempo.expiring import ExpiringNonces
 from coinslot.sandbox.tempo.faucet import GENESIS_TOKENS, Faucet
 from coinslot.sandbox.tempo.front import Front
+from coinslot.sandbox.tempo.granting import ask, call_keychain
 from coinslot.sandbox.tempo.http import RPCApp, Server, listen
+from coinslot.sandbox.tempo.jsonrpc import RPCError
 from coinslot.sandbox.tempo.mainnet import MAINNET, USDC_E, add_usdc_e
+from coinslot.sandbox.tempo.market import open_market
 from coinslot.sandbox.tempo.node import Node
 
 CHAIN_IDS: Final = (42431, MAINNET)
 """Tempo's testnet (Moderato) and mainnet: clients know no others."""
 
-_WITHOUT_EXPIRING_NONCES: Final = ("Genesis", "T0")
+_Result = TypeVar("_Result")
 
 
 class Devnet:
@@ -67,6 +73,11 @@ class Devnet:
         return ACCOUNTS
 
     @property
+    def sponsor(self) -> PrivateKey:
+        """The key with which the fee payer service pays. It holds plenty of every token."""
+        return SPONSOR
+
+    @property
     def rpc_url(self) -> str:
         """The front's URL. Raises `DevnetError` before `start`."""
         if not self._url:
@@ -91,12 +102,8 @@ class Devnet:
             stack.push_async_callback(anvil.stop)
             node = Node(anvil.url, why_stopped=anvil.why_stopped)
             stack.push_async_callback(node.aclose)
-            tokens = GENESIS_TOKENS
-            if self.chain_id == MAINNET:
-                await add_usdc_e(node)
-                tokens = (*tokens, USDC_E)
-            nonces = ExpiringNonces(node) if self.hardfork in _WITHOUT_EXPIRING_NONCES else None
-            front = Front(node, Faucet(node, self.chain_id, tokens), nonces)
+            faucet = Faucet(node, self.chain_id, await self._furnish(node))
+            front = Front(node, self.chain_id, self.hardfork, faucet)
             server = Server(RPCApp(front.call))
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             stack.push_async_callback(_finish, server, serving)
@@ -121,10 +128,59 @@ class Devnet:
     async def fund(self, address: str) -> None:
         """Give `address` a million of every token. It has them on return. Raises `DevnetError`.
 
-        Works in any event loop, not only in the one that the devnet runs in.
+        Works in any event loop, not only in the one that the devnet runs in. So do the other two.
         """
-        async with httpx2.AsyncClient(verify=False, trust_env=False, timeout=30) as http:
-            _check_funded(await http.post(self.rpc_url, json=_funding(address)))
+        await ask(self.rpc_url, "tempo_fundAddress", address)
+
+    async def authorize_key(
+        self,
+        root: SigningKey,
+        key_address: str,
+        *,
+        key_type: str = "secp256k1",
+        expiry: int | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        """Let the key of `key_address` sign for the account of `root`, from now on.
+
+        `root` is the account's own key. `key_type` is "secp256k1", "p256" or "webAuthn"; `expiry` is in Unix
+        seconds, None for a key that is good until revoked. `limits` are the base units of each token that the
+        key may spend, fees included, None for all there is. The sponsor pays for it. What access keys sign,
+        the chain takes since T1C. Raises `DevnetError`, with the chain's reason if it refuses.
+        """
+        try:
+            authorization = KeyAuthorization(
+                chain_id=self.chain_id,
+                key_type=key_type,
+                key_address=key_address,
+                expiry=expiry,
+                limits=None if limits is None else tuple(TokenLimit(*limit) for limit in limits.items()),
+            )
+            legacy = HARDFORKS.index(self.hardfork) < HARDFORKS.index("T3")
+            data = keychain.authorize_key(authorization, legacy=legacy)
+        except (AddressError, KeyAuthorizationError) as error:
+            raise DevnetError(str(error)) from error
+        await call_keychain(self.rpc_url, self.chain_id, root, data)
+
+    async def revoke_key(self, root: SigningKey, key_address: str) -> None:
+        """Let the key of `key_address` never again sign for the account of `root`. Raises `DevnetError`."""
+        try:
+            data = keychain.revoke_key(key_address)
+        except AddressError as error:
+            raise DevnetError(str(error)) from error
+        await call_keychain(self.rpc_url, self.chain_id, root, data)
+
+    async def _furnish(self, node: Node) -> tuple[str, ...]:
+        """Give the chain what it lacks; returns its tokens."""
+        tokens = GENESIS_TOKENS
+        try:
+            if self.chain_id == MAINNET:
+                await add_usdc_e(node)
+                tokens = (*tokens, USDC_E)
+            await open_market(node, self.chain_id, tokens)
+        except RPCError as error:
+            raise DevnetError(f"the node could not be set up: {error}") from error
+        return tokens
 
     async def __aenter__(self) -> Devnet:
         await self.start()
@@ -163,6 +219,16 @@ class ThreadedDevnet:
         return self._devnet.accounts
 
     @property
+    def hardfork(self) -> str:
+        """The chain's hardfork."""
+        return self._devnet.hardfork
+
+    @property
+    def sponsor(self) -> PrivateKey:
+        """The key with which the fee payer service pays. It holds plenty of every token."""
+        return self._devnet.sponsor
+
+    @property
     def rpc_url(self) -> str:
         """The front's URL. Raises `DevnetError` before `start`."""
         return self._devnet.rpc_url
@@ -180,7 +246,7 @@ class ThreadedDevnet:
         self._thread = threading.Thread(target=self._loop.run_forever, name="coinslot-devnet", daemon=True)
         self._thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self._devnet.start(), self._loop).result()
+            self._wait_for(self._devnet.start())
         except BaseException:
             self.stop()
             raise
@@ -190,7 +256,7 @@ class ThreadedDevnet:
         if self._loop is None or self._thread is None:
             return
         try:
-            asyncio.run_coroutine_threadsafe(self._devnet.stop(), self._loop).result()
+            self._wait_for(self._devnet.stop())
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -199,12 +265,35 @@ class ThreadedDevnet:
 
     def fund(self, address: str) -> None:
         """Give `address` a million of every token. It has them on return. Raises `DevnetError`."""
-        with httpx2.Client(verify=False, trust_env=False, timeout=30) as http:
-            _check_funded(http.post(self.rpc_url, json=_funding(address)))
+        self._wait_for(self._devnet.fund(address))
 
     async def afund(self, address: str) -> None:
         """The same, for asynchronous code in any event loop."""
         await self._devnet.fund(address)
+
+    def authorize_key(
+        self,
+        root: SigningKey,
+        key_address: str,
+        *,
+        key_type: str = "secp256k1",
+        expiry: int | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        """`Devnet.authorize_key`; the key may sign on return."""
+        self._wait_for(
+            self._devnet.authorize_key(root, key_address, key_type=key_type, expiry=expiry, limits=limits)
+        )
+
+    def revoke_key(self, root: SigningKey, key_address: str) -> None:
+        """`Devnet.revoke_key`; the key signs no more on return."""
+        self._wait_for(self._devnet.revoke_key(root, key_address))
+
+    def _wait_for(self, coroutine: Coroutine[object, object, _Result]) -> _Result:
+        if self._loop is None:
+            coroutine.close()
+            raise DevnetError("the devnet has not been started")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def __enter__(self) -> ThreadedDevnet:
         self.start()
@@ -219,13 +308,3 @@ class ThreadedDevnet:
 async def _finish(server: Server, serving: asyncio.Task[None]) -> None:
     server.should_exit = True
     await serving
-
-
-def _funding(address: str) -> JSONObject:
-    return {"jsonrpc": "2.0", "id": 1, "method": "tempo_fundAddress", "params": [address]}
-
-
-def _check_funded(response: httpx2.Response) -> None:
-    answer = msgspec.json.decode(response.content)
-    if "error" in answer:
-        raise DevnetError(f"the faucet refused: {answer['error']['message']}")

@@ -9,21 +9,29 @@ it is sent, and keeps the rules that the chain would have kept:
     validBefore    is demanded, and is at most `EMULATED_WINDOW` after the chain's time; the node itself wants
                    it to be later than 3 s from now, as Tempo's pools do
     replay         what the sender signed counts once until then, whoever pays the fee
+
+The node may have put a transaction into two blocks, the second of which it has yet to run. Were the lane set
+back to that nonce meanwhile, the transaction would be mined again. So before a nonce comes a second time, a
+transaction of the sandbox's own goes first: blocks run in order, and when its own has, so have all before it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from coinslot.methods.tempo.keys import SignatureError, keccak256, parse_address
-from coinslot.methods.tempo.wire import EXPIRING_NONCE_KEY, Transaction
+from coinslot.methods.tempo.wire import EXPIRING_NONCE_KEY, Call, Transaction
 from coinslot.protocol import JSONValue
+from coinslot.sandbox.tempo.accounts import FAUCET
 from coinslot.sandbox.tempo.jsonrpc import ALREADY_KNOWN, INTERNAL_ERROR, TRANSACTION_REJECTED, RPCError
 from coinslot.sandbox.tempo.node import Node
+from coinslot.sandbox.tempo.treasury import spend
 
 EMULATED_WINDOW: Final = 300
 """Seconds ahead that `validBefore` may be, as on Tempo since T11."""
@@ -31,6 +39,10 @@ _NATIVE_WINDOW: Final = 30
 
 CAPACITY: Final = 100_000
 """Transactions that are remembered at once. Tempo has room for 3,000,000."""
+
+_DRAINED: Final = 2.0
+"""Seconds after which a block that waited to run has run."""
+_GAS: Final = 300_000
 
 _NONCE_PRECOMPILE: Final = "0x4E4F4E4345000000000000000000000000000000"
 _LAST_NONCE: Final = 2**64 - 1
@@ -78,8 +90,10 @@ def _check_window(transaction: Transaction, now: int, window: int) -> None:
 class ExpiringNonces:
     """Lends T0 expiring nonces: `lane` makes a transaction's nonce the next in line, once per transaction."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, chain_id: int) -> None:
         self._node = node
+        self._chain_id = chain_id
+        self._used: dict[tuple[str, int], float] = {}
         self._seen: dict[bytes, str] = {}
         self._expiry: list[tuple[int, bytes]] = []
         self._lanes: dict[str, _Lane] = {}
@@ -103,8 +117,12 @@ class ExpiringNonces:
                 raise await self._replay(self._seen[identity])
             if len(self._seen) >= CAPACITY:
                 raise _rejected("nonce manager error: ExpiringNonceSetFull")
+            await self._drain(sender, transaction.nonce)
             await self._set_nonce(sender, transaction.nonce)
-            yield
+            try:
+                yield
+            finally:
+                self._used[sender, transaction.nonce] = time.monotonic()
             assert transaction.valid_before is not None
             self._seen[identity] = "0x" + transaction.hash().hex()
             heapq.heappush(self._expiry, (transaction.valid_before, identity))
@@ -135,6 +153,15 @@ class ExpiringNonces:
             if not lane.holders:
                 del self._lanes[sender]
 
+    async def _drain(self, sender: str, nonce: int) -> None:
+        """Wait for blocks that may hold a transaction which could be mined again at `nonce`, or after it."""
+        long_ago = time.monotonic() - _DRAINED
+        self._used = {each: when for each, when in self._used.items() if when > long_ago}
+        if (sender, nonce) in self._used or (sender, nonce + 1) in self._used:
+            nothing = Call(to=parse_address(FAUCET.address), value=0, data=b"")
+            with contextlib.suppress(TimeoutError):  # Nothing is mined unless somebody asks for it.
+                await asyncio.wait_for(spend(self._node, self._chain_id, [nothing], gas=_GAS), _DRAINED)
+
     async def _replay(self, transaction_hash: str) -> RPCError:
         """What a chain says: a pool knows what it still holds, the nonce manager what was mined."""
         if await self._node.call("eth_getTransactionReceipt", [transaction_hash]) is None:
@@ -159,9 +186,7 @@ def _sender(transaction: Transaction) -> str:
     try:
         return transaction.sender()
     except SignatureError as error:
-        raise _rejected(
-            f"the sandbox emulates expiring nonces for secp256k1 accounts only: {error}"
-        ) from error
+        raise _rejected(f"the sandbox cannot tell whose expiring nonce this is: {error}") from error
 
 
 def _nonce_slot(sender: str) -> str:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import Final
 
 from coinslot.methods.tempo.keys import keccak256, parse_address
-from coinslot.methods.tempo.wire import Call, Transaction
+from coinslot.methods.tempo.wire import Call, abi
 from coinslot.protocol import JSONValue
-from coinslot.sandbox.tempo.accounts import ACCOUNTS, FAUCET
-from coinslot.sandbox.tempo.anvil import DevnetError
+from coinslot.sandbox.tempo.accounts import ACCOUNTS, FAUCET, SPONSOR
 from coinslot.sandbox.tempo.faucet import GENESIS_TOKENS
+from coinslot.sandbox.tempo.fees import FEE_MANAGER
 from coinslot.sandbox.tempo.node import Node
+from coinslot.sandbox.tempo.treasury import spend
 
 MAINNET: Final = 4217
 USDC_E: Final = "0x20c000000000000000000000b9537d11c60e8b50"
 
 _PATH_USD, _ALPHA_USD = GENESIS_TOKENS[:2]
-_FEE_MANAGER: Final = "0xfeec000000000000000000000000000000000000"
+_MINT: Final = abi.selector("mint(address,address,uint256,address)")
 _PRECOMPILE_CODE: Final = "0xef"
 
 # A TIP-20's storage.
@@ -34,12 +35,12 @@ _POOL: Final = 10**12
 
 
 async def add_usdc_e(node: Node) -> None:
-    """Give the chain USDC.e. Raises `RPCError` or `DevnetError`."""
+    """Give the chain USDC.e. Raises `RPCError`."""
     await node.call("anvil_setCode", [USDC_E, _PRECOMPILE_CODE])
     for slot in _SLOTS:
         copied = await node.call("eth_getStorageAt", [_ALPHA_USD, hex(slot), "latest"])
         await _store(node, slot, int(str(copied), 16))
-    holders = [key.address for key in (*ACCOUNTS, FAUCET)]
+    holders = [key.address for key in (*ACCOUNTS, FAUCET, SPONSOR)]
     await _store(node, _NAME, _short_string("Bridged USDC (Stargate)"))
     await _store(node, _SYMBOL, _short_string("USDC.e"))
     await _store(node, _TOTAL_SUPPLY, _BALANCE * len(holders))
@@ -50,20 +51,10 @@ async def add_usdc_e(node: Node) -> None:
 
 async def _open_pool(node: Node) -> None:
     """Put pathUSD where the chain exchanges a payer's USDC.e into the token that validators want."""
-    words = [*(parse_address(each).rjust(32, b"\x00") for each in (USDC_E, _PATH_USD))]
-    words += [_POOL.to_bytes(32), parse_address(FAUCET.address).rjust(32, b"\x00")]
-    data = keccak256(b"mint(address,address,uint256,address)")[:4] + b"".join(words)
-    transaction = Transaction(
-        chain_id=MAINNET,
-        max_priority_fee_per_gas=10**9,
-        max_fee_per_gas=100 * 10**9,
-        gas_limit=3_000_000,
-        calls=(Call(to=parse_address(_FEE_MANAGER), value=0, data=data),),
-        fee_token=parse_address(_PATH_USD),
-    ).sign(FAUCET)
-    receipt = await node.call("eth_sendRawTransactionSync", ["0x" + transaction.encode().hex()])
-    if not isinstance(receipt, dict) or receipt.get("status") != "0x1":
-        raise DevnetError("the node would not open a fee pool for USDC.e")
+    words = [abi.address_word(USDC_E), abi.address_word(_PATH_USD)]
+    words += [abi.amount_word(_POOL), abi.address_word(FAUCET.address)]
+    mint = Call(to=parse_address(FEE_MANAGER), value=0, data=_MINT + b"".join(words))
+    await spend(node, MAINNET, [mint], gas=3_000_000)
 
 
 async def _store(node: Node, slot: int, value: int) -> None:

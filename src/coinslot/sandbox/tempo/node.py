@@ -75,6 +75,14 @@ class Node:
             raise RPCError(answer.error.code, answer.error.message, cast(JSONValue, answer.error.data))
         return cast(JSONValue, answer.result)
 
+    async def now(self) -> int:
+        """The latest block's time; not the clock's, which tests may have moved the chain away from."""
+        block = await self.call("eth_getBlockByNumber", ["latest", False])
+        timestamp = block.get("timestamp") if isinstance(block, dict) else None
+        if not isinstance(timestamp, str):
+            raise RPCError(INTERNAL_ERROR, "the node has no latest block")
+        return int(timestamp, 16)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()

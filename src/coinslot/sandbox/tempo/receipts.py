@@ -1,4 +1,4 @@
-"""Who paid the fee: the node always names the sender, also where somebody else paid."""
+"""Who paid the fee, and in what: the node always names the sender, also where somebody else paid."""
 
 from __future__ import annotations
 
@@ -11,23 +11,19 @@ _FEE_MANAGER_TOPIC: Final = "0x000000000000000000000000feec000000000000000000000
 
 
 def attribute_fee(receipt: JSONValue) -> JSONValue:
-    """The receipt, with `feePayer` taken from its last log.
+    """The receipt, with `feePayer` and `feeToken` taken from its last log.
 
-    That is always the fee's transfer to the fee manager, unless there was no fee. What is not a receipt is
-    returned as it is.
+    That is always the fee's transfer to the fee manager, of whatever kind the transaction and its signatures
+    are, and whether it succeeded or not. What is not a receipt is returned as it is.
     """
-    if not isinstance(receipt, dict):
+    logs = receipt.get("logs") if isinstance(receipt, dict) else None
+    last = logs[-1] if isinstance(logs, list) and logs else None
+    topics = last.get("topics") if isinstance(last, dict) else None
+    if not isinstance(receipt, dict) or not isinstance(last, dict) or not isinstance(topics, list):
         return receipt
-    logs = receipt.get("logs")
-    topics = (
-        logs[-1].get("topics") if isinstance(logs, list) and logs and isinstance(logs[-1], dict) else None
-    )
-    if not isinstance(topics, list) or len(topics) != 3:
+    if len(topics) != 3 or topics[0] != _TRANSFER_TOPIC or topics[2] != _FEE_MANAGER_TOPIC:
         return receipt
-    event, payer, recipient = topics
-    if event != _TRANSFER_TOPIC or recipient != _FEE_MANAGER_TOPIC or not isinstance(payer, str):
-        return receipt
-    return {**receipt, "feePayer": "0x" + payer[-40:]}
+    return {**receipt, "feePayer": "0x" + str(topics[1])[-40:], "feeToken": last.get("address")}
 
 
 def attribute_fees(receipts: JSONValue) -> JSONValue:

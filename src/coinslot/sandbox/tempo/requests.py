@@ -7,12 +7,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from coinslot.methods.tempo.keys import AddressError, checksum_address
 from coinslot.protocol import JSONObject, JSONValue
 from coinslot.sandbox.tempo.jsonrpc import invalid_params
 
 MAX_CALLS: Final = 256
 """Calls in one transaction."""
 
+_BYTES: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 _TEMPO_TYPE: Final = 0x76
@@ -47,10 +49,15 @@ class TempoRequest(Struct, frozen=True):
     members: JSONObject
     calls: tuple[JSONObject, ...]
 
+    @property
+    def sender(self) -> str | None:
+        """The address in `from`, if there is one."""
+        return address(self.members.get("from"))
+
     def first_call(self) -> JSONObject:
         """The request with its first call alone, as `to` and `data`: the form that the node reads.
 
-        Without what concerns the fee, which the node would check against a native balance.
+        Without what concerns the fee, which the node would charge to the sender whoever pays it.
         """
         kept = {
             name: member
@@ -63,6 +70,18 @@ class TempoRequest(Struct, frozen=True):
         """The calls as requests of their own, without anything of Tempo's."""
         sender = self.members.get("from")
         return [call if sender is None else {"from": sender, **call} for call in self.calls]
+
+    def shown_calls(self) -> list[JSONValue]:
+        """The calls as nodes show them in transactions."""
+        return [
+            {
+                "to": call.get("to"),
+                "value": call.get("value", "0x0"),
+                "input": call["data"],
+                "data": call["data"],
+            }
+            for call in self.calls
+        ]
 
     def quantity(self, name: str) -> int | None:
         """The number in a member, or None if it is absent. Raises `RPCError` if it is no number."""
@@ -89,11 +108,27 @@ def read_request(request: JSONValue) -> TempoRequest | None:
 
 def quantity(text: JSONValue, name: str) -> int | None:
     """A JSON-RPC quantity, in hex after 0x or a plain number. None if absent; `RPCError` if it is neither."""
-    if text is None or (isinstance(text, int) and not isinstance(text, bool)):
+    if text is None or (isinstance(text, int) and not isinstance(text, bool) and 0 <= text < 1 << 256):
         return text
     if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
         invalid_params(f"{name} is not a quantity")
     return int(text, 16)
+
+
+def address(text: JSONValue) -> str | None:
+    """The EIP-55 address that a member is, or None if it is none."""
+    try:
+        return checksum_address(text) if isinstance(text, str) else None
+    except AddressError:
+        return None
+
+
+def raw_transaction(params: list[JSONValue]) -> bytes:
+    """The first parameter as the bytes that it spells. Raises `RPCError`."""
+    text = params[0] if params else None
+    if not isinstance(text, str) or not _BYTES.fullmatch(text):
+        invalid_params("a raw transaction is expected, in hexadecimal digits after 0x")
+    return bytes.fromhex(text[2:])
 
 
 def _is_tempo(request: JSONObject) -> bool:

@@ -5,9 +5,7 @@ The node reads Tempo's fields in all three, but of a batch in `calls` it runs no
     one call    is handed to it as `to` and `data`, in a request that keeps the other fields
     several     the first likewise, for what the node has to say about nonce and validity; and all of them, in
                 a row and without Tempo's fields, through `eth_simulateV1`
-
-Fees are left out: the node would look for a native balance, which Tempo does not have. So a simulation does
-not find that the fee cannot be paid. Sending does.
+    a fee       goes before the calls in that row, as the transfer that it is
 """
 
 from __future__ import annotations
@@ -15,27 +13,35 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from coinslot.methods.tempo.keys import AddressError, keccak256, parse_address
-from coinslot.methods.tempo.wire import Call, Transaction, TransactionError
+from coinslot.methods.tempo.keys import keccak256
 from coinslot.protocol import JSONObject, JSONValue
-from coinslot.sandbox.tempo.jsonrpc import EXECUTION_REVERTED, INTERNAL_ERROR, RPCError, invalid_params
+from coinslot.sandbox.tempo.envelopes import encode_filled, envelope
+from coinslot.sandbox.tempo.fees import Charge
+from coinslot.sandbox.tempo.jsonrpc import EXECUTION_REVERTED, INTERNAL_ERROR, RPCError
 from coinslot.sandbox.tempo.node import Node
+from coinslot.sandbox.tempo.preflight import Preflight
 from coinslot.sandbox.tempo.requests import TempoRequest, quantity, read_request
+from coinslot.sandbox.tempo.sponsoring import FeePayerService
 
 # The node estimates for a secp256k1 signature by the account's own key.
 _MARGIN: Final = 10_000
 _OTHER_SIGNATURE: Final = 100_000
-_KEY_AUTHORIZATION: Final = 1_500_000
 
-# What an unsigned transaction ends with in the node's answers.
-_NO_SIGNATURE: Final = bytes(64) + b"\x1b"
+# Of what was asked for, the node forgets these.
+_FORGOTTEN: Final = (
+    *("feeToken", "keyAuthorization", "maxFeePerGas", "maxPriorityFeePerGas"),
+    *("validAfter", "validBefore"),
+)
 
 
 class Simulator:
     """Answers the three methods for Tempo Transactions, and leaves other transactions to the node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, chain_id: int, preflight: Preflight, service: FeePayerService) -> None:
         self._node = node
+        self._chain_id = chain_id
+        self._preflight = preflight
+        self._service = service
 
     async def call(self, params: list[JSONValue]) -> JSONValue:
         """Answer `eth_call(request, block, …)`: what the last call returned."""
@@ -43,22 +49,35 @@ class Simulator:
         if request is None:
             return await self._node.call("eth_call", params)
         returned = await self._node.call("eth_call", [request.first_call(), *params[1:]])
-        if len(request.calls) == 1:
-            return returned
-        return (await self._run(request, params[1:]))[-1].get("returnData")
+        if len(request.calls) > 1:
+            returned = (await self._run(request, params[1:]))[-1].get("returnData")
+        # Only then the fee: that the price is missing says more than that the fee is.
+        charge = await self._preflight.check(request, overrides=params[2:])
+        if charge is not None:
+            returned = (await self._run(request, params[1:], charge))[-1].get("returnData")
+        return returned
 
     async def estimate_gas(self, params: list[JSONValue]) -> JSONValue:
         """Answer `eth_estimateGas(request, block, …)`."""
         request = read_request(params[0]) if params else None
         if request is None:
             return await self._node.call("eth_estimateGas", params)
-        return hex(await self._estimate(request, params[1:]))
+        gas = await self._estimate(request, params[1:])
+        await self._preflight.check(request, gas=gas, overrides=params[2:])
+        return hex(gas)
 
     async def fill(self, params: list[JSONValue]) -> JSONValue:
-        """Answer `eth_fillTransaction(request)`: the transaction, ready to sign, as `tx` and as `raw`."""
+        """Answer `eth_fillTransaction(request)`: the transaction, ready to sign, as `tx` and as `raw`.
+
+        If it lacks nothing but a fee payer, the sandbox's own signs for it.
+        """
         request = read_request(params[0]) if params else None
         if request is None:
             return await self._node.call("eth_fillTransaction", params)
+        if self._service.is_asked(request):
+            sponsored = self._service.fill(request)
+            await self._estimate(request, [])  # Nobody pays for what fails.
+            return sponsored
         filled, gas = await asyncio.gather(
             self._node.call("eth_fillTransaction", [request.first_call()]),
             self._estimate(request, []),
@@ -66,12 +85,11 @@ class Simulator:
         tx = filled.get("tx") if isinstance(filled, dict) else None
         if not isinstance(tx, dict):
             raise RPCError(INTERNAL_ERROR, "the node filled no transaction")
-        # The node forgets these.
-        kept = ("feeToken", "maxFeePerGas", "maxPriorityFeePerGas", "validAfter", "validBefore")
-        tx |= {name: request.members[name] for name in kept if request.members.get(name) is not None}
+        tx |= {name: request.members[name] for name in _FORGOTTEN if request.members.get(name) is not None}
         tx["gas"] = request.members.get("gas") or hex(gas)
-        tx["calls"] = [_shown(call) for call in request.calls]
-        raw = _encode(tx, request)
+        tx["calls"] = request.shown_calls()
+        complete = TempoRequest({**tx, "feePayer": request.members.get("feePayer")}, request.calls)
+        raw = encode_filled(envelope(complete, self._chain_id))
         tx["hash"] = "0x" + keccak256(raw).hex()
         return {"raw": "0x" + raw.hex(), "tx": tx}
 
@@ -90,13 +108,14 @@ class Simulator:
         gas += _MARGIN
         if request.members.get("keyId") or request.members.get("keyType") not in (None, "secp256k1"):
             gas += _OTHER_SIGNATURE
-        if request.members.get("keyAuthorization"):
-            gas += _KEY_AUTHORIZATION
-        return gas
+        return gas + await self._preflight.authorizing_gas(request)
 
-    async def _run(self, request: TempoRequest, rest: list[JSONValue]) -> list[JSONObject]:
-        """Each call's result. Of an atomic batch any failure is the answer: an `RPCError` with its data."""
-        block: JSONObject = {"calls": request.plain_calls()}
+    async def _run(
+        self, request: TempoRequest, rest: list[JSONValue], charge: Charge | None = None
+    ) -> list[JSONObject]:
+        """Each call's result, with the fee gone. Of an atomic batch any failure is an `RPCError`."""
+        fee: list[JSONValue] = [] if charge is None else [charge.as_call()]
+        block: JSONObject = {"calls": [*fee, *request.plain_calls()]}
         for name, overrides in zip(("stateOverrides", "blockOverrides"), rest[1:], strict=False):
             block[name] = overrides
         payload: JSONObject = {"blockStateCalls": [block], "validation": False}
@@ -105,7 +124,7 @@ class Simulator:
         for result in results:
             if result.get("status") != "0x1":
                 raise RPCError(EXECUTION_REVERTED, "execution reverted", data=result.get("returnData"))
-        return results
+        return results[len(fee) :]
 
 
 def _results(blocks: JSONValue) -> list[JSONObject]:
@@ -115,52 +134,3 @@ def _results(blocks: JSONValue) -> list[JSONObject]:
     if not isinstance(results, list) or not results:
         raise RPCError(INTERNAL_ERROR, "the node simulated nothing")
     return [result for result in results if isinstance(result, dict)]
-
-
-def _shown(call: JSONObject) -> JSONObject:
-    return {
-        "to": call.get("to"),
-        "value": call.get("value", "0x0"),
-        "input": call["data"],
-        "data": call["data"],
-    }
-
-
-def _encode(tx: JSONObject, request: TempoRequest) -> bytes:
-    """The filled transaction's envelope, with an empty signature."""
-    sponsored = request.members.get("feePayer") is True
-    try:
-        return Transaction(
-            chain_id=quantity(tx.get("chainId"), "chainId") or 0,
-            max_priority_fee_per_gas=quantity(tx.get("maxPriorityFeePerGas"), "maxPriorityFeePerGas") or 0,
-            max_fee_per_gas=quantity(tx.get("maxFeePerGas"), "maxFeePerGas") or 0,
-            gas_limit=quantity(tx.get("gas"), "gas") or 0,
-            calls=tuple(_encodable(call) for call in request.calls),
-            nonce_key=quantity(tx.get("nonceKey"), "nonceKey") or 0,
-            nonce=quantity(tx.get("nonce"), "nonce") or 0,
-            valid_before=quantity(tx.get("validBefore"), "validBefore") or None,
-            valid_after=quantity(tx.get("validAfter"), "validAfter") or None,
-            fee_token=_address(tx.get("feeToken")),
-            fee_payer_signature=b"\x00" if sponsored else None,
-            signature=_NO_SIGNATURE,
-        ).encode()
-    except (TransactionError, AddressError, ValueError) as error:
-        invalid_params(str(error))
-
-
-def _encodable(call: JSONObject) -> Call:
-    data = call["data"]
-    assert isinstance(data, str)
-    return Call(
-        to=_address(call.get("to")),
-        value=quantity(call.get("value"), "value") or 0,
-        data=bytes.fromhex(data.removeprefix("0x")),
-    )
-
-
-def _address(text: JSONValue) -> bytes | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        invalid_params("an address is a string")
-    return parse_address(text)
