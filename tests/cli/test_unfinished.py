@@ -62,6 +62,7 @@ def unfinished(tmp_path: Path) -> Unfinished:
             ),
         ),
         payment(reference=None),
+        payment(lapses=1_900_000_000),
     ],
 )
 def test_payment_comes_back_as_it_was(unfinished: Unfinished, tmp_path: Path, kept: PaymentRecord) -> None:
@@ -97,6 +98,14 @@ def test_oldest_of_several_is_found_first(unfinished: Unfinished) -> None:
     assert unfinished.find(REQUEST) == payment(2)
     unfinished.forget(REQUEST, payment(2))
     assert unfinished.find(REQUEST) == payment(1)
+
+
+def test_payment_of_an_earlier_version_is_found(unfinished: Unfinished, tmp_path: Path) -> None:
+    """A file that says nothing of when the proof lapses is one of which that is not known."""
+    unfinished.keep(REQUEST, payment(lapses=7))
+    (file,) = (tmp_path / "unfinished").iterdir()
+    file.write_bytes(file.read_bytes().replace(b',"lapses":7', b""))
+    assert unfinished.find(REQUEST) == payment()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version":1,"credential":"Payment x"}'])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -160,3 +161,55 @@ def test_a_forked_child_has_a_loop_of_its_own() -> None:
         """
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_must_not_be_broken_off_is_not() -> None:
+    """An interruption of `run_to_end` is raised when the coroutine has ended; a second one at once."""
+    done = script(
+        """
+        import asyncio, os, signal
+        from coinslot.client import background
+
+        ended = 0
+
+        async def work(interruptions):
+            global ended
+            for _ in range(interruptions):
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)
+            ended += 1
+
+        background.run_to_end(work(0))
+        assert ended == 1
+        for interruptions, expected in ((1, 2), (2, 2)):
+            try:
+                background.run_to_end(work(interruptions))
+            except KeyboardInterrupt:
+                assert ended == expected, (interruptions, ended)
+                print("interrupted")
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\ninterrupted\n", "")
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_an_interruption_at_the_very_start(monkeypatch: pytest.MonkeyPatch, begins: bool) -> None:
+    """Just before it begins, it does not begin; just after, it is waited for: there is no time in between."""
+    loop = background._get().loop
+    schedule, ended = loop.call_soon_threadsafe, threading.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0.05)
+        ended.set()
+
+    def interrupted(callback: Callable[[], object], *args: object) -> None:
+        monkeypatch.setattr(loop, "call_soon_threadsafe", schedule)
+        if begins:
+            schedule(callback)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        background.run_to_end(work())
+    assert ended.is_set() == begins

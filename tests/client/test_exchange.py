@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from coinslot.client import Outcome, PaymentRecord
 from coinslot.client.exchange import MAX_CHALLENGES, MAX_TRIES, Exchange, Rules
@@ -303,6 +304,21 @@ def test_a_method_that_fails_to_pay_is_heard(failure: Exception) -> None:
         world.run(world.exchange(Broken()))
     assert caught.value is failure
     assert not world.presented
+
+
+def test_what_the_method_made_is_in_the_record() -> None:
+    """Whoever has the record can ask the method about its proof, with all that the method said of it."""
+
+    class Mortal(Purse):
+        async def pay(self, challenge: Challenge) -> Payload:
+            made.append(replace(await super().pay(challenge), lapses=1_900_000_000))
+            return made[0]
+
+    made: list[Payload] = []
+    world = World([asks(), answer(500)])
+    exchange = world.exchange(Mortal())
+    world.run(exchange)
+    assert [record.payload for record in exchange.records] == made
 
 
 def test_an_undecided_payment_of_the_method_is_not_covered_by_another_offer() -> None:

@@ -43,6 +43,14 @@ def test_a_record_shows_no_secret() -> None:
     assert "https" in console.file.getvalue()
 
 
+def test_a_record_gives_back_the_proof() -> None:
+    """What the method made is what it can be asked about later, and is not shown either."""
+    proof = replace(RECORD, lapses=1_900_000_000).payload
+    assert (proof.payload, proof.source) == ({"coin": "payload-secret"}, "did:coin:purse")
+    assert (proof.reference, proof.lapses) == ("coin-1", 1_900_000_000)
+    assert "secret" not in repr(proof)
+
+
 def test_a_record_is_a_value() -> None:
     """Records with the same contents are equal, and cannot be changed."""
     assert replace(RECORD) == RECORD

@@ -40,7 +40,10 @@ class _Unsigned(TempoOnDemand):
 
 
 class Preview(Struct, frozen=True, kw_only=True):
-    """What would be paid. Amounts are in the asset's own unit; `payer` is None if there is no account."""
+    """What would be paid. Amounts are in the asset's own unit; `payer` is None if there is no account.
+
+    `shares` are what others than `recipient` get of `amount`, by their address.
+    """
 
     amount: str
     fee_limit: str
@@ -48,6 +51,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     currency: str
     network: str
     recipient: str | None
+    shares: list[tuple[str, str]]
     method: str
     realm: str
     description: str | None
@@ -76,10 +80,8 @@ def dry_run(order: Order) -> None:
 
 async def _look(order: Order) -> Preview | int:
     """What would be paid, or the status of the answer if nothing is asked for it."""
-    method = _Unsigned(
-        lambda: find_payer(order.account), network=order.network, rpc_url=order.rpc_url, show=order.show
-    )
-    wallet = Wallet([method], max_amount=_NO_LIMIT)
+    method = _Unsigned(lambda: find_payer(order.account), order.settings, show=order.show)
+    wallet = Wallet([method], max_amount=_NO_LIMIT, trusted_realms=order.trusted_realms)
     try:
         async with wallet, connect(order, wallet) as client:
             response = await send(client, order.request)
@@ -105,6 +107,7 @@ def _preview(order: Order, would: _WouldPay) -> Preview:
         currency=quote.currency,
         network=quote.network,
         recipient=quote.recipient,
+        shares=[(share.recipient, plain(share.amount)) for share in quote.shares],
         method=f"{challenge.method}/{challenge.intent}",
         realm=challenge.realm,
         description=challenge.description,
@@ -115,9 +118,11 @@ def _preview(order: Order, would: _WouldPay) -> Preview:
 
 
 def _rows(preview: Preview, limit: Decimal) -> list[tuple[str, str]]:
+    price = f"{preview.amount} {preview.asset}, and a fee of at most {preview.fee_limit}"
     rows = [
-        ("Would pay", f"{preview.amount} {preview.asset}, and a fee of at most {preview.fee_limit}"),
+        ("Would pay", price if Decimal(preview.amount) else "nothing, and prove who pays"),
         ("To", preview.recipient),
+        *(("Of that", f"{amount} to {recipient}") for recipient, amount in preview.shares),
         ("From", preview.payer or "no account yet"),
         ("On", preview.network),
         ("By", preview.method),

@@ -72,13 +72,13 @@ def refused(
     elif status == 402:
         return CommandError(
             f"{payment.origin} refused the payment of {_price(payment)}{because}; whether it took anything is"
-            f" not certain (reference {payment.reference})",
+            f" not certain{reference(payment)}",
             Exit.REFUSED,
         )
     elif status >= 400 and payment.outcome is Outcome.UNDECIDED:
         return CommandError(
             f"{payment.origin} answered {status} to a payment of {_price(payment)}{because}; whether it took"
-            f" anything is not certain (reference {payment.reference})",
+            f" anything is not certain{reference(payment)}",
             Exit.UNDECIDED,
         )
     if status >= 400 and is_fatal:
@@ -119,6 +119,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+def reference(payment: PaymentRecord) -> str:
+    """What to look for a payment by, as the end of a sentence; empty if there is nothing."""
+    return "" if payment.reference is None else f", reference {payment.reference}"
 
 
 def _price(payment: PaymentRecord) -> str:

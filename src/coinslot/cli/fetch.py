@@ -7,11 +7,9 @@ presents it again instead of making another one.
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from decimal import Decimal
-from types import FrameType
 
 import httpx2
 from msgspec import Struct
@@ -19,9 +17,10 @@ from msgspec import Struct
 import coinslot
 from coinslot.cli.answer import Answer, Target, as_json
 from coinslot.cli.curl import Outgoing
-from coinslot.cli.failures import explain, refused
+from coinslot.cli.failures import explain, reference, refused
 from coinslot.cli.files import CannotWrite
-from coinslot.cli.on_demand import TempoOnDemand
+from coinslot.cli.interruption import interruptible
+from coinslot.cli.on_demand import Settings, TempoOnDemand, recipients
 from coinslot.cli.output import CommandError, Exit, ReaderLeft, plain, print_json, say
 from coinslot.cli.payer import find_payer
 from coinslot.cli.trace import Connections, Traced
@@ -29,7 +28,6 @@ from coinslot.cli.unfinished import Unfinished
 from coinslot.client import Outcome, PaymentRecord, Wallet
 from coinslot.client.httpx2 import EXTENSION
 from coinslot.errors import CoinslotError
-from coinslot.payments.method import Payload
 
 _PATIENCE = 60.0
 """Seconds that a payment which was not answered is presented again, at most."""
@@ -41,8 +39,8 @@ class Order(Struct, frozen=True, kw_only=True):
     request: Outgoing
     limit: Decimal
     account: str | None
-    network: str | None
-    rpc_url: str | None
+    settings: Settings
+    trusted_realms: tuple[str, ...]
     output: str | None
     timeout: float
     fail: bool
@@ -65,7 +63,7 @@ def fetch(order: Order) -> None:
     errand = _Errand(order, target)
     failure: CommandError | None = None
     try:
-        with _interruptible():
+        with interruptible():
             asyncio.run(errand.run())
     except (CoinslotError, httpx2.HTTPError, httpx2.InvalidURL) as error:
         failure = errand.failure(error)
@@ -125,9 +123,7 @@ class _Errand:
         self._target = target
         self._unfinished = Unfinished()
         self._is_delivered = False
-        self._method = TempoOnDemand(
-            lambda: find_payer(order.account), network=order.network, rpc_url=order.rpc_url, show=order.show
-        )
+        self._method = TempoOnDemand(lambda: find_payer(order.account), order.settings, show=order.show)
 
     async def run(self) -> None:
         """From the first byte to the last. Raises whatever stands in the way."""
@@ -136,6 +132,7 @@ class _Errand:
             [self._method],
             max_amount=order.limit,
             patience=min(order.timeout, _PATIENCE),
+            trusted_realms=order.trusted_realms,
             on_payment=self._learn,
         )
         async with wallet, connect(order, wallet) as client:
@@ -168,7 +165,7 @@ class _Errand:
         try:
             self._unfinished.keep(request, payment)
         except CannotWrite as error:
-            return f"the payment {payment.reference} was made and cannot be kept ({error})"
+            return f"the payment was made and cannot be kept ({error}){reference(payment)}"
         if is_refused:
             return "run the same command again to ask again, or with --pay-again to make another payment"
         return "run the same command again, which presents the same payment and makes no other"
@@ -183,7 +180,7 @@ class _Errand:
             self.payment = earlier
             self._note(f"presenting the payment that was made before, {_summary(earlier)}")
             answer = await self._send(client, earlier)
-            if answer.status != 402 or not await self._is_dead(earlier):
+            if answer.status != 402 or not await self._method.is_dead(earlier.payload):
                 return answer
             await answer.response.aclose()
             self._note("it took nothing, and never will: paying anew")
@@ -195,12 +192,6 @@ class _Errand:
         response = await send(client, self._order.request, earlier)
         self.payment = response.extensions.get(EXTENSION, self.payment)
         return Answer(response)
-
-    async def _is_dead(self, payment: PaymentRecord) -> bool:
-        credential = payment.credential
-        return await self._method.is_dead(
-            Payload(payload=credential.payload, source=credential.source, reference=payment.reference)
-        )
 
     async def _deliver(self, answer: Answer) -> None:
         order = self._order
@@ -221,8 +212,13 @@ class _Errand:
         self._is_delivered = answer.status < 400
 
     def _report(self) -> None:
-        if self.payment is not None and self.payment.outcome is Outcome.PAID:
-            self._note(f"paid {_summary(self.payment)}")
+        payment = self.payment
+        if payment is None or payment.outcome is not Outcome.PAID:
+            return
+        if payment.quote.base_units == 0:
+            self._note(f"proved to {payment.challenge.realm} who pays")
+        else:
+            self._note(f"paid {_summary(payment)}")
 
     def _note(self, text: str) -> None:
         if not self._order.silent:
@@ -234,24 +230,10 @@ class _Errand:
 
 def _summary(payment: PaymentRecord) -> str:
     quote = payment.quote
-    recipient = "" if quote.recipient is None else f" to {quote.recipient}"
-    return f"{plain(quote.amount)} {quote.asset}{recipient} on {quote.network}, reference {payment.reference}"
+    return (
+        f"{plain(quote.amount)} {quote.asset} to {recipients(quote)} on {quote.network}{reference(payment)}"
+    )
 
 
 def _unsaid(line: str) -> None:
     """Where --verbose's lines go without it."""
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have Ctrl-C and `kill` interrupt at once. asyncio's own handler would not end a prompt."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

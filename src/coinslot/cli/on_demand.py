@@ -3,12 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, Literal
 
+from msgspec import Struct
+
+from coinslot.cli.interruption import held
 from coinslot.cli.output import plain
 from coinslot.cli.payer import Payer
 from coinslot.methods import tempo
 from coinslot.payments.method import Payload, Quote
 from coinslot.protocol import Challenge
+
+_DONE: Final = {
+    "transaction": "signed a transaction",
+    "hash": "broadcast a transaction",
+    "proof": "signed a proof",
+}
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How to pay: what `tempo.account` is told beside the key."""
+
+    network: str | None = None
+    rpc_url: str | None = None
+    mode: Literal["pull", "push"] | None = None
+    auto_swap: bool = False
+    slippage: str = "0.01"
+
+    def account(self, key: tempo.SigningKey) -> tempo.TempoAccount:
+        """What pays with `key`. Raises `ConfigurationError`."""
+        return tempo.account(
+            key,
+            network=self.network,
+            rpc_url=self.rpc_url,
+            mode=self.mode,
+            auto_swap=self.auto_swap,
+            slippage=self.slippage,
+        )
+
+
+def recipients(quote: Quote) -> str:
+    """Who gets the money, as far as one line goes."""
+    others = len(quote.shares)
+    also = f" and {others} {'others' if others > 1 else 'other'}" if others else ""
+    return f"{quote.recipient}{also}"
 
 
 class TempoOnDemand:
@@ -22,20 +60,15 @@ class TempoOnDemand:
     intent = "charge"
 
     def __init__(
-        self,
-        find_payer: Callable[[], Payer],
-        *,
-        network: str | None,
-        rpc_url: str | None,
-        show: Callable[[str], None],
+        self, find_payer: Callable[[], Payer], settings: Settings, *, show: Callable[[str], None]
     ) -> None:
         """`show` takes a line for each step. Raises `ConfigurationError`."""
         self.quotes: dict[str, Quote] = {}
         self._find_payer = find_payer
-        self._network, self._rpc_url = network, rpc_url
+        self._settings = settings
         self._show = show
         # Neither a price nor the fate of a transaction depends on who pays: a throw-away key will do to ask.
-        self._onlooker = tempo.account(tempo.PrivateKey.generate(), network=network, rpc_url=rpc_url)
+        self._onlooker = settings.account(tempo.PrivateKey.generate())
         self._account: tempo.TempoAccount | None = None
 
     async def quote(self, challenge: Challenge) -> Quote | None:
@@ -44,19 +77,21 @@ class TempoOnDemand:
         if quote is not None:
             self.quotes[challenge.id] = quote
             self._show(
-                f"* asked for {plain(quote.amount)} {quote.asset} to {quote.recipient} on {quote.network},"
+                f"* asked for {plain(quote.amount)} {quote.asset} to {recipients(quote)} on {quote.network},"
                 f" by {challenge.expires or 'any time'}"
             )
         return quote
 
     async def pay(self, challenge: Challenge) -> Payload:
-        """Sign. May ask for a passphrase, and raise what `find_payer` and `Payer.unlock` raise."""
+        """Pay. May ask for a passphrase, and raise what `find_payer` and `Payer.unlock` raise."""
         if self._account is None:
             payer = self._find_payer()
             self._show(f"* paying from {payer.label} ({payer.address})")
-            self._account = tempo.account(payer.unlock(), network=self._network, rpc_url=self._rpc_url)
-        payload = await self._account.pay(challenge)
-        self._show(f"* signed {payload.reference}")
+            self._account = self._settings.account(payer.unlock())
+        with held():
+            payload = await self._account.pay(challenge)
+        reference = "" if payload.reference is None else f", {payload.reference}"
+        self._show(f"* {_DONE[str(payload.payload['type'])]}{reference}")
         return payload
 
     async def is_dead(self, payload: Payload) -> bool:

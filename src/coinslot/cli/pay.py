@@ -118,6 +118,29 @@ def pay(
             help="The Tempo node, in place of the public one.",
         ),
     ] = None,
+    mode: Annotated[
+        Literal["pull", "push"] | None,
+        typer.Option(
+            "--mode",
+            metavar="MODE",
+            help="pull: the server broadcasts the payment; push: this command does. Else pull if it may be.",
+        ),
+    ] = None,
+    auto_swap: Annotated[
+        bool,
+        typer.Option("--auto-swap", help="Pay from another token if what is asked for is not enough."),
+    ] = False,
+    slippage: Annotated[
+        str, typer.Option(metavar="PART", help="How much dearer a swap may make it: 0.01 is 1 %.")
+    ] = "0.01",
+    trusted_realm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-realm",
+            metavar="REALM",
+            help="Where nothing is to be paid: a realm to prove the account to, beside the host's own name.",
+        ),
+    ] = None,
 ) -> None:
     """Send a request, and pay for the answer if the server asks for it.
 
@@ -126,6 +149,7 @@ def pay(
     """
     from coinslot.cli.curl import outgoing
     from coinslot.cli.fetch import Order, fetch
+    from coinslot.cli.on_demand import Settings
 
     limit = _amount(maximum)
     if not 0 < timeout < math.inf:
@@ -136,8 +160,10 @@ def pay(
         ),
         limit=limit,
         account=account,
-        network=network,
-        rpc_url=rpc_url,
+        settings=Settings(
+            network=network, rpc_url=rpc_url, mode=mode, auto_swap=auto_swap, slippage=slippage
+        ),
+        trusted_realms=tuple(trusted_realm or ()),
         output=output,
         timeout=timeout,
         fail=fail,

@@ -38,6 +38,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
     idempotency_key: str
     reference: str | None
     receipt: str | None
+    lapses: int | None = None
 
 
 class Unfinished:
@@ -87,6 +88,7 @@ def _encode(payment: PaymentRecord) -> bytes:
             idempotency_key=payment.idempotency_key,
             reference=payment.reference,
             receipt=None if payment.receipt is None else payment.receipt.to_header(),
+            lapses=payment.lapses,
         )
     )
 
@@ -105,4 +107,5 @@ def _decode(data: bytes) -> PaymentRecord:
         idempotency_key=kept.idempotency_key,
         reference=kept.reference,
         receipt=None if kept.receipt is None else Receipt.parse(kept.receipt),
+        lapses=kept.lapses,
     )

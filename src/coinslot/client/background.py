@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TypeVar
 
@@ -60,18 +61,59 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
     Interrupting the caller (`KeyboardInterrupt`) cancels it. Raises `RuntimeError` when called on the
     background loop itself, which could only wait for itself.
     """
+    loop = _loop_for(coroutine)
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def run_to_end(coroutine: Coroutine[object, object, T]) -> T:
+    """`run` for what must not be broken off: an interruption of the caller is raised when it has ended.
+
+    Only one that comes before it has begun keeps it from beginning. A second interruption is raised at once,
+    and leaves it running.
+    """
+    loop = _loop_for(coroutine)
+    outcome: Future[T] = Future()
+    task: asyncio.Task[None] | None = None
+
+    async def run() -> None:
+        try:
+            outcome.set_result(await coroutine)
+        except BaseException as error:  # noqa: BLE001 (it is the caller's, whatever it is)
+            outcome.set_exception(error)
+
+    def begin() -> None:
+        nonlocal task
+        task = loop.create_task(run())
+
+    def abandon() -> None:
+        if task is None:
+            coroutine.close()
+            outcome.set_exception(asyncio.CancelledError())
+
+    try:
+        loop.call_soon_threadsafe(begin)
+        wait([outcome])
+    except BaseException:
+        # The interruption may have come before the line above was through. What it scheduled comes first.
+        loop.call_soon_threadsafe(abandon)
+        wait([outcome])
+        raise
+    return outcome.result()
+
+
+def _loop_for(coroutine: Coroutine[object, object, T]) -> asyncio.AbstractEventLoop:
     background = _get()
     if threading.current_thread() is background.thread:
         coroutine.close()
         raise RuntimeError(
             "a synchronous call inside a payment method would wait for itself: await it instead"
         )
-    future = asyncio.run_coroutine_threadsafe(coroutine, background.loop)
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
+    return background.loop
 
 
 def _get() -> _Background:

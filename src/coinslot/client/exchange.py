@@ -238,6 +238,7 @@ class Exchange:
                 field=field,
                 idempotency_key=keys[0] if keys else self._new_key(),
                 reference=payload.reference,
+                lapses=payload.lapses,
             )
         )
         return (yield from self._present())

@@ -8,6 +8,9 @@ The caller's request is never changed but for one thing. If its payment is not d
 answered, with a redirect or an error, the payment is put into its `extensions`. Whatever sends the request
 on from there, the client that follows a redirect, an auth flow with a fresh token, a retry, brings the
 payment along, and so one call makes one payment. Header fields that carry it exist on copies only.
+
+Paying is never broken off: a caller who goes away in the middle of it gets away when it has ended, and the
+payment is taken down.
 """
 
 from __future__ import annotations
@@ -17,17 +20,19 @@ import logging
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 try:
+    import anyio
     import httpx2
 except ImportError as error:
     raise ImportError('a Wallet sends its requests with httpx2: pip install "coinslot[httpx2]"') from error
 
 from coinslot.client import background
+from coinslot.client.answers import adiscard, apeek, discard, peek
 from coinslot.client.exchange import Exchange, Rules
 from coinslot.client.origin import Origin
 from coinslot.client.record import Outcome, PaymentRecord
@@ -44,19 +49,14 @@ from coinslot.client.steps import (
     Step,
     Wait,
 )
-from coinslot.client.streams import (
-    AsyncPeekedBody,
-    AsyncReplayableBody,
-    PeekedBody,
-    ReplayableBody,
-    decode_beginning,
-)
+from coinslot.client.streams import AsyncReplayableBody, ReplayableBody
+from coinslot.payments.method import ClientMethod, Payload
+from coinslot.protocol import Challenge
+
+T = TypeVar("T")
 
 EXTENSION = "payment"
 """The member of a request's and a response's `extensions` that holds the `PaymentRecord`."""
-
-MAX_ERROR_BODY = 65536
-"""Bytes of an error's body that are read by the wallet itself."""
 
 OnPayment: TypeAlias = Callable[[PaymentRecord], None]
 
@@ -107,7 +107,7 @@ class WalletTransport(httpx2.BaseTransport):
         match step:
             case Send(fields):
                 if (last := call.take_response()) is not None:
-                    _discard(last)
+                    discard(last)
                 try:
                     call.response = self._inner.handle_request(call.copy_request(fields, body))
                 except httpx2.TransportError as error:
@@ -116,11 +116,11 @@ class WalletTransport(httpx2.BaseTransport):
             case ReadBody():
                 return body.read()
             case Peek():
-                return _peek(call.answer())
+                return peek(call.answer())
             case AskQuote(method, challenge):
                 return background.run(method.quote(challenge))
             case Pay(method, challenge):
-                return background.run(method.pay(challenge))
+                return background.run_to_end(call.pay(method, challenge))
             case AskDead(method, payload):
                 return background.run(method.is_dead(payload))
             case Wait(seconds):
@@ -191,7 +191,7 @@ class AsyncWalletTransport(httpx2.AsyncBaseTransport):
         match step:
             case Send(fields):
                 if (last := call.take_response()) is not None:
-                    await _adiscard(last)
+                    await adiscard(last)
                 try:
                     call.response = await self._inner.handle_async_request(call.copy_request(fields, body))
                 except httpx2.TransportError as error:
@@ -200,11 +200,11 @@ class AsyncWalletTransport(httpx2.AsyncBaseTransport):
             case ReadBody():
                 return await body.read()
             case Peek():
-                return await _apeek(call.answer())
+                return await apeek(call.answer())
             case AskQuote(method, challenge):
                 return await method.quote(challenge)
             case Pay(method, challenge):
-                return await method.pay(challenge)
+                return await _to_end(call.pay(method, challenge))
             case AskDead(method, payload):
                 return await method.is_dead(payload)
             case Wait(seconds):
@@ -248,6 +248,7 @@ class _Call:
         )
         self.steps = self._exchange.run()
         self.response: httpx2.Response | None = None
+        self._payload: Payload | None = None
 
     def copy_request(
         self, fields: dict[str, str], body: ReplayableBody | AsyncReplayableBody
@@ -259,6 +260,11 @@ class _Call:
         return httpx2.Request(
             self._request.method, self._request.url, headers=headers, stream=body, extensions=extensions
         )
+
+    async def pay(self, method: ClientMethod, challenge: Challenge) -> Payload:
+        """Have `method` pay. What it made is kept here until the exchange has it."""
+        self._payload = await method.pay(challenge)
+        return self._payload
 
     def take_response(self) -> httpx2.Response | None:
         """The last answer, which from now on is not the call's any more."""
@@ -274,8 +280,14 @@ class _Call:
 
     def conclude(self, on_payment: OnPayment | None) -> None:
         """However it ended: leave a payment that is not done with to the request, and tell of all."""
-        self.steps.close()
         records = self._exchange.records
+        if self._payload is not None and all(
+            record.credential.payload is not self._payload.payload for record in records
+        ):
+            # It ended between the payment and its presentation: the exchange is to take it down.
+            with suppress(StopIteration):
+                self.steps.send(self._payload)
+        self.steps.close()
         if not records:
             return
         delivered = self.response is not None and self.response.is_success
@@ -288,6 +300,24 @@ class _Call:
                 except Exception:
                     # The caller waits for an answer that is paid for, and must not lose it to this.
                     _logger.exception("on_payment failed")
+
+
+async def _to_end(coroutine: Coroutine[object, object, T]) -> T:
+    """Await `coroutine` in full, whatever cancels the caller meanwhile. Then it is the caller's turn."""
+    task = asyncio.ensure_future(coroutine)
+    cancellation: asyncio.CancelledError | None = None
+    # A scope of anyio's would cancel again and again; asyncio's own ways do it once each.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                cancellation = error
+    if cancellation is not None:
+        if not task.cancelled():
+            task.exception()  # whatever it was, nothing was paid, and nobody is left to hear it
+        raise cancellation
+    return task.result()
 
 
 def _earlier_payment(request: httpx2.Request) -> PaymentRecord | None:
@@ -317,45 +347,3 @@ def _response_head(response: httpx2.Response) -> ResponseHead:
 def _replay_limit(stream: httpx2.SyncByteStream | httpx2.AsyncByteStream, limit: int) -> int:
     """Bytes in memory are kept anyway."""
     return sys.maxsize if isinstance(stream, httpx2.ByteStream) else limit
-
-
-def _peek(response: httpx2.Response) -> bytes | Lost:
-    assert isinstance(response.stream, httpx2.SyncByteStream)
-    response.stream = body = PeekedBody(response.stream)
-    try:
-        return decode_beginning(body.peek(MAX_ERROR_BODY), response, MAX_ERROR_BODY)
-    except httpx2.TransportError as error:
-        return Lost(error)
-
-
-async def _apeek(response: httpx2.Response) -> bytes | Lost:
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = body = AsyncPeekedBody(response.stream)
-    try:
-        return decode_beginning(await body.peek(MAX_ERROR_BODY), response, MAX_ERROR_BODY)
-    except httpx2.TransportError as error:
-        return Lost(error)
-
-
-def _is_short(response: httpx2.Response) -> bool:
-    """Whether the body is worth reading to its end, for the sake of its connection."""
-    length = response.headers.get("content-length", "")
-    return length.isdecimal() and len(length) < 10 and int(length) <= MAX_ERROR_BODY
-
-
-def _discard(response: httpx2.Response) -> None:
-    """Be done with an answer that nobody will read."""
-    with suppress(httpx2.TransportError):
-        if _is_short(response):
-            for _ in response.iter_raw():
-                pass
-    response.close()
-
-
-async def _adiscard(response: httpx2.Response) -> None:
-    """Be done with an answer that nobody will read."""
-    with suppress(httpx2.TransportError):
-        if _is_short(response):
-            async for _ in response.aiter_raw():
-                pass
-    await response.aclose()

@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from coinslot.client.origin import Origin
-from coinslot.payments.method import Quote
+from coinslot.payments.method import Payload, Quote
 from coinslot.protocol import Challenge, Credential, Receipt
 
 
@@ -30,6 +30,7 @@ class PaymentRecord(Struct, frozen=True, kw_only=True):
     `origin` and `request` (`GET /path?query`) are what was paid for. `field` is the header field that
     carries the credential. `reference` is what the payer can look for (a transaction hash): the receipt's,
     or the method's own until there is one. `receipt` is None if the server sent none that could be read.
+    `lapses` is the method's word on when a proof that took nothing never will (Unix seconds).
 
     Put it into the `extensions` of the same request, as `"payment"`, and a wallet presents this payment
     again instead of making another one. It holds the credential, which is as good as money until it is
@@ -46,6 +47,17 @@ class PaymentRecord(Struct, frozen=True, kw_only=True):
     idempotency_key: str
     reference: str | None = None
     receipt: Receipt | None = None
+    lapses: int | None = None
+
+    @property
+    def payload(self) -> Payload:
+        """The proof, as its method made it."""
+        return Payload(
+            payload=self.credential.payload,
+            source=self.credential.source,
+            reference=self.reference,
+            lapses=self.lapses,
+        )
 
     def __repr__(self) -> str:
         return (
