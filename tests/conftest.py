@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 import hypothesis
 import pytest
@@ -32,24 +32,21 @@ def devnet_t4() -> Iterator[ThreadedDevnet]:
 
 
 @pytest.fixture(scope="session")
-def mppx() -> Peer:
+def mppx() -> Iterator[Peer]:
     """mppx 0.11 as it is published, ready to run."""
-    return peer_programs.install_mppx()
+    with closing(peer_programs.install_mppx()) as peer:
+        yield peer
 
 
 @pytest.fixture(scope="session")
-def pympp() -> Peer:
+def mppx_t4() -> Iterator[Peer]:
+    """The same on an older viem, which signs nonces as hardfork T4 takes them."""
+    with closing(peer_programs.install_mppx_t4()) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def pympp() -> Iterator[Peer]:
     """pympp 0.16 as it is published, ready to run."""
-    return peer_programs.install_pympp()
-
-
-@pytest.fixture(scope="session")
-def node_peers(mppx: Peer) -> Path:
-    """The folder of the peers' programs, with its `node_modules` installed."""
-    return peer_programs.PROGRAMS
-
-
-@pytest.fixture(scope="session")
-def pympp_python(pympp: Peer) -> Path:
-    """The Python of the environment that has pympp."""
-    return Path(pympp.client[0])
+    with closing(peer_programs.install_pympp()) as peer:
+        yield peer

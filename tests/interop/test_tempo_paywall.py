@@ -63,7 +63,7 @@ async def shop(devnet: ThreadedDevnet, monkeypatch: pytest.MonkeyPatch) -> Async
     payer = PrivateKey.generate()
     await devnet.afund(payer.address)
     paywall = Paywall(
-        [impatient(node)], secret_key="s" * 32, realm="shop.example", ledger="memory:", settle_timeout=2
+        [impatient(node.url)], secret_key="s" * 32, realm="shop.example", ledger="memory:", settle_timeout=2
     )
     app = FastAPI()
     paywall.attach(app)

@@ -1,55 +1,63 @@
-"""A client of pympp, the Python implementation, unmodified: makes one request, and pays for it if asked to.
+"""A client of pympp, the Python implementation, unmodified: makes requests, and pays for them if asked to.
 
-Environment:
-    URL        what to request (required)
-    KEY        the payer's private key, 0x and 64 hex digits (required)
-    RPC_URL    the chain's JSON-RPC endpoint (required)
-    METHOD     default GET
-    BODY       a JSON text to send, with content type application/json (default: none)
-    CHAIN_ID   42431 (default) or 4217
+Reads requests from stdin, one JSON object a line, and makes one after the other:
+    url        what to request (required)
+    key        the payer's private key, 0x and 64 hex digits (required)
+    rpc_url    the chain's JSON-RPC endpoint (required)
+    method     default GET
+    body       a JSON text to send, with content type application/json (default: none)
+    chain_id   42431 (default) or 4217
+    mode       handed on to pympp, which knows no modes (default: not)
 
-Prints one line: {"status", "body", "headers", "receipt"}, where "body" is the text that came, "headers" are
-lower-cased and "receipt" is the Payment-Receipt header or null. If the request was not answered, prints
-{"error": message} and exits with 1.
+Prints a line for each: {"status", "body", "headers", "receipt", "credential"}, where "body" is the text that
+came, "headers" are lower-cased, "receipt" is the Payment-Receipt header or null, and "credential" is what was
+presented ("Payment …") or null; or {"error": message} if the request was not answered. Ends with its input.
 
-Runs in an environment of its own (`pympp_python`), not in Coinslot's.
+Runs in an environment of its own, not in Coinslot's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 
 from mpp.client import Mpp
 from mpp.methods.tempo import TempoAccount, client as tempo
 
 
-async def main() -> int:
-    """Make the request and report it; returns the exit code."""
-    env = os.environ
+async def make(request: dict[str, str]) -> dict[str, object]:
+    """Make one request; returns the report of it."""
     method = tempo.charge(
-        account=TempoAccount.from_key(env["KEY"]),
-        chain_id=int(env.get("CHAIN_ID", "42431")),
-        rpc_url=env["RPC_URL"],
+        account=TempoAccount.from_key(request["key"]),
+        chain_id=int(request.get("chain_id", "42431")),
+        rpc_url=request["rpc_url"],
+        **({"mode": request["mode"]} if "mode" in request else {}),
     )
-    sent = {"content": env["BODY"], "headers": {"content-type": "application/json"}} if "BODY" in env else {}
-    try:
-        async with Mpp(methods=[method]) as mpp:
-            response = await mpp.fetch(env["URL"], method=env.get("METHOD", "GET"), **sent)
-    except Exception as error:
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
-        return 1
-    report = {
+    body = request.get("body")
+    sent = {"content": body, "headers": {"content-type": "application/json"}} if body else {}
+    presented: list[str] = []
+    async with Mpp(methods=[method]) as mpp:
+        mpp.on_credential_created(lambda event: presented.append(event["credential"].to_authorization()))
+        response = await mpp.fetch(request["url"], method=request.get("method", "GET"), **sent)
+    return {
         "status": response.status_code,
         "body": response.text,
         "headers": dict(response.headers),
         "receipt": response.headers.get("payment-receipt"),
+        "credential": presented[-1] if presented else None,
     }
-    print(json.dumps(report))
-    return 0
+
+
+async def main() -> None:
+    """Make requests until there are no more."""
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        try:
+            report = await make(json.loads(line))
+        except Exception as error:
+            report = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    asyncio.run(main())
