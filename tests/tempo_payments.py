@@ -250,7 +250,7 @@ def impatient(url: str) -> TempoCharge:
         pays_fees=False,
         node=node,
         pull=Pull(node, sponsor=None, unbound=False, settle_timeout=1, clock=time.time),
-        push=Push(node, validate_sender=None),
+        push=Push(node, validate_sender=None, clock=time.time),
         identity=Identity(node, clock=time.time),
         relayed=None,
     )

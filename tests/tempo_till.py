@@ -42,7 +42,11 @@ class CountingFeePayer(tempo.FeePayer):
 
     def __init__(self) -> None:
         policy = tempo.FeePayerPolicy(
-            max_in_flight=10**9, max_in_flight_fee="1000000000", max_in_flight_per_payer=10**9
+            max_in_flight=10**9,
+            max_in_flight_fee="1000000000",
+            max_in_flight_per_payer=10**9,
+            max_lost_fee="1000000000",
+            max_reverts_per_payer=10**9,
         )
         super().__init__(SELLERS_KEY, policy=policy)
         self.signed = 0

@@ -32,6 +32,7 @@ from coinslot import (
 from coinslot.payments import lease
 from coinslot.payments.method import Offer, Price
 from coinslot.protocol import JSONObject, encode_base64url, encode_object, strict_json
+from coinslot.server import engine
 from scrip import Mint, ScripCharge, credential
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -697,3 +698,32 @@ class TestDrawnOffers:
         paywall = Paywall([Confused(mint)], secret_key=SECRET, realm="shop.example", ledger="memory:")
         with pytest.raises(ConfigurationError, match="scrip cannot draw the offers it prepares"):
             paywall.charge("0.01")
+
+
+class Prepaid(ScripCharge):
+    """Scrip that is spent before it is shown."""
+
+    def has_moved(self, payload: JSONObject) -> bool:
+        return "note" in payload
+
+
+@pytest.mark.parametrize(
+    ("kind", "late", "slug"),
+    [(Prepaid, 3600, None), (Prepaid, 0, "payment-expired"), (ScripCharge, 3600, "payment-expired")],
+    ids=["in time", "too late", "not moved"],
+)
+async def test_what_has_moved_may_be_shown_late(
+    mint: Mint, kind: type[ScripCharge], late: float, slug: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For an hour after the expiry the method decides; after that, and for other methods, it is over."""
+    monkeypatch.setattr(engine, "LATE", late)
+    async with Paywall(
+        [kind(mint)], secret_key=SECRET, realm="shop.example", ledger="memory:", expires_in=1
+    ) as paywall:
+        gate = paywall.charge("0.01")
+        request = authorized(ask(), credential(await challenge_for(gate, ask()), mint.issue(1)))
+        await asyncio.sleep(1.1)
+        if slug is None:
+            await accepted(gate, request)
+        else:
+            assert (await refused(gate, request))[:2] == (402, slug)

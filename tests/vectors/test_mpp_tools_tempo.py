@@ -49,7 +49,7 @@ REASONS = {
     "gas_limit_above_policy_rejected": "its gas limit is more than 2000000",
     "attacker_fee_token_rejected": "must not name a fee token",
     "wrong_nonce_key_rejected": "has to use the lane of expiring nonces",
-    "validity_window_above_policy_rejected": "it is valid for longer than 900 s",
+    "validity_window_above_policy_rejected": "it is valid for longer than 90 s",
     "access_list_rejected": "an access list or an authorization",
     "plain_transfer_without_challenge_bound_memo": "memo is not bound to this challenge",
     "non_mpp_memo_rejected": "memo is not bound to this challenge",

@@ -172,6 +172,18 @@ class DrawsOffers(Protocol):
 
 
 @runtime_checkable
+class MovesFirst(Protocol):
+    """A server method some of whose payloads tell of money that has moved before they are presented."""
+
+    def has_moved(self, payload: JSONObject) -> bool:
+        """Whether this one does, in canonical form.
+
+        Then it is not refused for being shown late: `verify` says whether the money moved in time.
+        """
+        ...
+
+
+@runtime_checkable
 class LooksUp(Protocol):
     """A server method that can say what became of a proof. Without it an unknown outcome stays unknown."""
 

@@ -43,7 +43,7 @@ from coinslot.errors import (
     VerificationFailed,
 )
 from coinslot.payments.events import ChallengeIssued, CredentialRefused, Events
-from coinslot.payments.method import Price, ServerMethod
+from coinslot.payments.method import MovesFirst, Price, ServerMethod
 from coinslot.payments.order import Order, fingerprint
 from coinslot.payments.till import Till, where
 from coinslot.protocol import (
@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from coinslot.server.gate import Gate
 
 logger = logging.getLogger("coinslot")
+
+LATE: Final = 3600.0
+"""Seconds after a challenge's expiry for which a payment that was made in time can still be shown."""
 
 # Longer text goes into the challenge as its hash, so that a 402's headers stay small.
 _TEXT_LIMIT: Final = 128
@@ -123,7 +126,7 @@ class Engine:
         method = self._method(challenge)
         known = await self.till.find(challenge.id)
         if known is None:
-            if expires_at <= self._clock():
+            if expires_at <= self._clock() and not self._may_be_late(method, credential, expires_at):
                 raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
             self._check_terms(challenge, terms, await self._offer(method, gate, request))
         elif callable(gate.price):  # the same path may sell something dearer than what was paid for
@@ -205,6 +208,12 @@ class Engine:
         if changed == ["amount"]:
             _check_price(terms, now)
         raise InvalidChallenge(f"The terms have changed since the challenge: {', '.join(changed)}.")
+
+    def _may_be_late(self, method: ServerMethod, credential: Credential, expires_at: float) -> bool:
+        """Whether the money may have moved in time, though its proof comes late."""
+        if not isinstance(method, MovesFirst) or self._clock() >= expires_at + LATE:
+            return False
+        return method.has_moved(_canonical(method, credential.payload))
 
     def _check_body(self, request: Request, challenge: Challenge) -> None:
         if challenge.digest is None:

@@ -251,7 +251,7 @@ FEES = [
     Attack(
         "longer than the seller pays for",
         members(valid_before=st.integers(int(NOW) + 901, int(NOW) + 3600)),
-        f"{BEYOND} is valid for longer than 900 s",
+        f"{BEYOND} is valid for longer than 90 s",
         {**SPONSORED, "lasts": 3600},
     ),
     Attack(

@@ -29,11 +29,12 @@ from tempo_attacks import (
     Payment,
     challenge_for,
     identifiers,
+    payments,
     twin,
 )
 from tempo_payments import REALM
 from tempo_strategies import ROOT, spelled_addresses
-from tempo_till import NOBODYS, Till, key_words
+from tempo_till import NOBODYS, Till, key_words, point_out
 
 NOT_THEIRS = "The proof is not the source's: "
 NOT_AUTHORIZED = r"access key 0x\w{40} is not authorized for 0x\w{40}"
@@ -256,6 +257,18 @@ async def test_nobody_proves_for_somebody_else(key: str, version: int, till: Til
     await till.refuses(shown(challenge, good, None), "needs the credential's source")
     elsewhere = replace(shown(challenge, good, None), source=f"did:pkh:eip155:1:{signer.address}")
     await till.refuses(elsewhere, "on chain 1, not on 42431")
+
+
+@EXAMPLES
+@given(payment=payments())
+async def test_a_proof_pays_nothing(till: Till, payment: Payment) -> None:
+    """Who asks for money gets no proof for it, and who asks for a proof no money."""
+    digest = typed(payment.challenge, payment.key.address, 3).digest()
+    proof = shown(payment.challenge, payment.key.sign(digest), payment.key.address)
+    await till.refuses(proof, "price of zero is paid with a payload of type `proof`, and no other")
+    for paid in (payment.present(), point_out(payment)):
+        free = replace(paid, challenge=asked(payment.challenge.id))
+        await till.refuses(free, "price of zero is paid with a payload of type `proof`, and no other")
 
 
 @pytest.mark.parametrize("name", [name for name in KEYS if name.startswith("access")])

@@ -18,15 +18,18 @@ from coinslot.methods.tempo.key_requests import authorization_object
 from coinslot.methods.tempo.keys import AddressError, checksum_address
 from coinslot.methods.tempo.rpc import METHOD_NOT_FOUND, Rpc, RpcCall, RpcError, RpcRefused, RpcUnanswered
 from coinslot.methods.tempo.wire import (
+    EXPIRING_NONCE_KEY,
     FEE_PAYER_PLACEHOLDER,
     Transaction,
     Transfer,
+    abi,
     balance_of,
     keychain,
     transfers_in_logs,
 )
 from coinslot.methods.tempo.wire.keychain import KeyInfo
 from coinslot.methods.tempo.wire.signatures import Signer
+from coinslot.methods.tempo.wire.tip20 import transfer_topics
 from coinslot.protocol import JSONObject, JSONValue
 
 logger = logging.getLogger("coinslot.tempo")
@@ -39,6 +42,14 @@ SENDING_MARGIN: Final = 3
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
+_NONCE_PRECOMPILE: Final = "0x4E4F4E4345000000000000000000000000000000"
+_GET_NONCE: Final = abi.selector("getNonce(address,uint256)")
+
+_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_BLOCKS_PER_SECOND: Final = 10  # at most
+
+_MAX_RECEIPT: Final = 256 * 1024  # bytes; that of a payment with ten splits has a tenth of it
+
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 1.0
 
@@ -48,26 +59,33 @@ class WrongChain(RpcError):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What came of a transaction that is on the chain. `sender` is its account, if the node says."""
+    """What came of a transaction that is on the chain.
+
+    `sender` is its account, `fee` what it cost in attodollars and `block` the number of its block; each None
+    if the node does not say.
+    """
 
     hash: str
     succeeded: bool
     transfers: tuple[Transfer, ...]
     sender: str | None = None
+    fee: int | None = None
+    block: str | None = None
 
 
 class Examination(Struct, frozen=True, kw_only=True):
     """What a node says about a transaction that is to be broadcast.
 
     `refusal` is why it would fail. `key` is what the chain knows of the access key that signed, and `limit`
-    the base units that this key may still spend; `purse` are the base units of whoever pays the fee. What
-    was not asked, or not answered, is None.
+    the base units that this key may still spend; `purse` are the base units of whoever pays the fee. `nonce`
+    is the next one of an ordinary nonce lane. What was not asked, or not answered, is None.
     """
 
     refusal: RpcRefused | None = None
     key: KeyInfo | None = None
     limit: int | None = None
     purse: int | None = None
+    nonce: int | None = None
 
 
 class Absence(Enum):
@@ -129,6 +147,8 @@ class Node:
             calls["limit"] = read_call(keychain.ADDRESS, keychain.get_remaining_limit(account, key, currency))
         if purse is not None:
             calls["purse"] = balance_call(*purse)
+        if transaction.nonce_key != EXPIRING_NONCE_KEY:
+            calls["nonce"] = _nonce_call(signer.account, transaction.nonce_key)
         if len(calls) == 1:
             ((method, params),) = calls.values()
             try:
@@ -137,12 +157,15 @@ class Node:
                 return Examination(refusal=refusal)
             return Examination()
         answers = dict(zip(calls, await self._rpc.read_all(*calls.values()), strict=True))
-        run, key_info, limit, funds = (answers.get(name) for name in ("run", "key", "limit", "purse"))
+        run, key_info, limit, funds, nonce = (
+            answers.get(name) for name in ("run", "key", "limit", "purse", "nonce")
+        )
         return Examination(
             refusal=run if isinstance(run, RpcRefused) else None,
             key=None if key_info is None else self._key(granted(key_info)),
             limit=None if limit is None or isinstance(limit, RpcRefused) else self._limit(limit),
             purse=None if funds is None else self._word(granted(funds)),
+            nonce=None if nonce is None else self._quantity(granted(nonce)),
         )
 
     async def balance(self, token: str, owner: str) -> int:
@@ -190,7 +213,7 @@ class Node:
 
     async def receipt(self, transaction_hash: str) -> Receipt | None:
         """The receipt of a transaction, if it is on the chain."""
-        answer = await self._rpc.read("eth_getTransactionReceipt", transaction_hash)
+        answer = await self._rpc.read("eth_getTransactionReceipt", transaction_hash, limit=_MAX_RECEIPT)
         return self._receipt(answer, transaction_hash)
 
     async def wait_for_receipt(self, transaction_hash: str) -> Receipt:
@@ -212,7 +235,7 @@ class Node:
         receipt = await self.receipt(transaction_hash)
         if receipt is not None:
             return receipt
-        time = await self._latest_time()
+        time = await self.block_time("latest")
         if time < valid_before:
             return Absence.SO_FAR
         if time < valid_before + CHAIN_LAG:
@@ -224,12 +247,42 @@ class Node:
         """Close the connections."""
         await self._rpc.aclose()
 
-    async def _latest_time(self) -> int:
-        """The timestamp of the latest block, in Unix seconds."""
-        block = await self._rpc.read("eth_getBlockByNumber", "latest", False)
+    async def block_time(self, tag: str) -> int:
+        """The timestamp of a block, in Unix seconds; `tag` is its number, or `latest`."""
+        return (await self._block(tag))[1]
+
+    async def find_transfer(self, transfer: Transfer, *, since: int, until: int) -> str | Absence:
+        """The transaction that made a transfer with a memo between these times, in Unix seconds.
+
+        Or what its absence means: `FOREVER` only if the chain has got to `until` and all of it was searched.
+        """
+        number, time = await self._block("latest")
+        first = max(number - (time - since) * _BLOCKS_PER_SECOND, 0)
+        logs = await self._rpc.read(
+            "eth_getLogs",
+            {
+                "address": transfer.token,
+                "topics": [*transfer_topics(transfer)],
+                "fromBlock": hex(first),
+                "toBlock": hex(number),
+            },
+        )
+        if not isinstance(logs, list):
+            raise self._nonsense("a list of logs")
+        for log in logs:
+            found = log.get("transactionHash") if isinstance(log, dict) else None
+            if isinstance(found, str) and _HASH.fullmatch(found) and transfer in transfers_in_logs([log]):
+                return found.lower()
+        if logs or time < until or (first > 0 and (await self._block(hex(first)))[1] > since):
+            return Absence.PERHAPS
+        return Absence.FOREVER
+
+    async def _block(self, tag: str) -> tuple[int, int]:
+        """A block's number and timestamp."""
+        block = await self._rpc.read("eth_getBlockByNumber", tag, False)
         if not isinstance(block, dict):
             raise self._nonsense("a block")
-        return self._quantity(block.get("timestamp"))
+        return self._quantity(block.get("number")), self._quantity(block.get("timestamp"))
 
     def _quantity(self, value: JSONValue, bits: int = 256) -> int:
         """A number of so many bits as JSON-RPC writes it: `0x` and hexadecimal digits."""
@@ -269,7 +322,15 @@ class Node:
             succeeded=status == "0x1",
             transfers=tuple(transfers_in_logs(answer.get("logs"))),
             sender=_address(answer.get("from")),
+            fee=self._fee(answer),
+            block=_tag(answer.get("blockNumber")),
         )
+
+    def _fee(self, answer: JSONObject) -> int | None:
+        gas, price = answer.get("gasUsed"), answer.get("effectiveGasPrice")
+        if gas is None or price is None:
+            return None
+        return self._quantity(gas) * self._quantity(price)
 
     def _nonsense(self, what: str) -> RpcUnanswered:
         return RpcUnanswered(f"the node at {self.host} answered with something that is not {what}")
@@ -357,6 +418,17 @@ def read_call(to: str, data: bytes) -> RpcCall:
 def _data(value: JSONValue) -> bytes:
     """The bytes that a contract returned. Raises `ValueError`."""
     return bytes.fromhex(str(value).removeprefix("0x"))
+
+
+def _nonce_call(account: str, lane: int) -> RpcCall:
+    """What asks for the next nonce of a lane; the first lane is every Ethereum account's."""
+    if lane == 0:
+        return "eth_getTransactionCount", [account, "latest"]
+    return read_call(_NONCE_PRECOMPILE, _GET_NONCE + abi.address_word(account) + lane.to_bytes(32))
+
+
+def _tag(value: JSONValue) -> str | None:
+    return value if isinstance(value, str) and _QUANTITY.fullmatch(value) else None
 
 
 def _address(value: JSONValue) -> str | None:

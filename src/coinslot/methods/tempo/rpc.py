@@ -3,6 +3,7 @@
     RpcError
     ├── RpcUnreachable     the request certainly did not get to the node
     ├── RpcUnanswered      it may have, and no usable answer came back
+    │   ├── RpcTooLong     but one that is of no use for its length
     │   └── RpcTimeout     nor anything else within the time there was
     └── RpcRefused         the node answered with an error: `code`, `reason`, `data`
 
@@ -61,6 +62,10 @@ class RpcUnanswered(RpcError):
     """The request may have got to the node, and no usable answer came back."""
 
 
+class RpcTooLong(RpcUnanswered):
+    """The answer is longer than one that is of any use."""
+
+
 class RpcTimeout(RpcUnanswered):
     """No answer within the time there was."""
 
@@ -93,15 +98,16 @@ class Rpc:
         self._headers = dict(headers or {})
         self._ids = itertools.count(1)
         self._takes_batches = True
-        self._clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
+        # Those that send wait for blocks. They have connections of their own, so that reading does not wait.
+        self._clients: dict[tuple[asyncio.AbstractEventLoop, bool], httpx2.AsyncClient] = {}
 
     def __repr__(self) -> str:
         # Providers put their customer's key into the URL, so only the host is shown, here and in errors.
         return f"Rpc({self.host!r})"
 
-    async def read(self, method: str, *params: JSONValue) -> JSONValue:
-        """The result of a method that changes nothing. Raises `RpcError`."""
-        (result,) = await self._read([(method, list(params))])
+    async def read(self, method: str, *params: JSONValue, limit: int | None = None) -> JSONValue:
+        """The result of a method that changes nothing, of at most `limit` bytes. Raises `RpcError`."""
+        (result,) = await self._read([(method, list(params))], limit)
         if isinstance(result, RpcRefused):
             raise result
         return result
@@ -125,7 +131,7 @@ class Rpc:
         Raises `RpcError`, and `RpcUnreachable` only if the node cannot have got it.
         """
         async with self._deadline(seconds):
-            (result,) = await self._attempt([(method, list(params))])
+            (result,) = await self._attempt([(method, list(params))], sends=True)
         if isinstance(result, RpcRefused):
             raise result
         return result
@@ -134,27 +140,32 @@ class Rpc:
         """Close the connections of every event loop that still runs."""
         here = asyncio.get_running_loop()
         clients, self._clients = self._clients, {}
-        for loop, client in clients.items():
+        for (loop, _), client in clients.items():
             if loop is here:
                 await client.aclose()
             elif loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.aclose(), loop))
 
-    async def _read(self, calls: list[RpcCall]) -> list[JSONValue | RpcRefused]:
+    async def _read(self, calls: list[RpcCall], limit: int | None = None) -> list[JSONValue | RpcRefused]:
         async with self._deadline(self._timeout):
             for pause in _PAUSES:
                 try:
-                    return await self._attempt(calls)
+                    return await self._attempt(calls, limit)
+                except RpcTooLong:
+                    raise
                 except (RpcUnreachable, RpcUnanswered):
                     await asyncio.sleep(pause)
-            return await self._attempt(calls)
+            return await self._attempt(calls, limit)
 
-    async def _attempt(self, calls: list[RpcCall]) -> list[JSONValue | RpcRefused]:
+    async def _attempt(
+        self, calls: list[RpcCall], limit: int | None = None, *, sends: bool = False
+    ) -> list[JSONValue | RpcRefused]:
         requests: list[JSONObject] = [
             {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
             for method, params in calls
         ]
-        status, body = await self._post(msgspec.json.encode(requests if len(requests) > 1 else requests[0]))
+        content = msgspec.json.encode(requests if len(requests) > 1 else requests[0])
+        status, body = await self._post(content, limit or MAX_ANSWER, sends=sends)
         try:
             return _results(requests, strict_json(body, limit=MAX_ANSWER))
         except MalformedJSON as error:
@@ -163,39 +174,37 @@ class Rpc:
         trouble = f"the node at {self.host} answered with HTTP status {status}"
         raise (RpcUnreachable if status in _NOT_PASSED_ON else RpcUnanswered)(trouble)
 
-    async def _post(self, content: bytes) -> tuple[int, bytes]:
+    async def _post(self, content: bytes, limit: int, *, sends: bool) -> tuple[int, bytes]:
         """One HTTP exchange: the status and the body. The caller sets the time limit."""
         body = bytearray()
         try:
-            async with self._request(content) as response:
+            async with self._request(content, sends=sends) as response:
                 async for chunk in response.aiter_bytes():
                     body += chunk
-                    if len(body) > MAX_ANSWER:
-                        raise RpcUnanswered(
-                            f"the node at {self.host} answers with more than {MAX_ANSWER} bytes"
-                        )
+                    if len(body) > limit:
+                        raise RpcTooLong(f"the node at {self.host} answers with more than {limit} bytes")
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise RpcUnreachable(f"the node at {self.host} cannot be reached") from error
         except httpx2.HTTPError as error:
             raise RpcUnanswered(f"the connection to the node at {self.host} broke") from error
         return response.status_code, bytes(body)
 
-    def _request(self, content: bytes) -> AbstractAsyncContextManager[httpx2.Response]:
+    def _request(self, content: bytes, *, sends: bool) -> AbstractAsyncContextManager[httpx2.Response]:
         # httpx2 logs the URLs of its requests; what is secret in this one goes beside it.
         origin = self._url.copy_with(userinfo=b"", raw_path=b"/")
         auth = httpx2.BasicAuth(self._url.username, self._url.password) if self._url.userinfo else None
-        return self._client().stream(
+        return self._client(sends=sends).stream(
             "POST", origin, content=content, auth=auth, extensions={"target": self._url.raw_path}
         )
 
-    def _client(self) -> httpx2.AsyncClient:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
+    def _client(self, *, sends: bool) -> httpx2.AsyncClient:
+        key = asyncio.get_running_loop(), sends
+        client = self._clients.get(key)
         if client is None:
             # A loop that has ended took its connections with it.
-            for ended in [loop for loop in list(self._clients) if loop.is_closed()]:
+            for ended in [known for known in list(self._clients) if known[0].is_closed()]:
                 self._clients.pop(ended, None)
-            client = self._clients[loop] = httpx2.AsyncClient(
+            client = self._clients[key] = httpx2.AsyncClient(
                 headers={
                     **self._headers,
                     "content-type": "application/json",

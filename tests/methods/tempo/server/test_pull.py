@@ -174,6 +174,27 @@ class TestSwaps:
         return challenge, replace(good, calls=calls, gas_limit=3_000_000, fee_token=fee_token).sign(payer)
 
 
+class TestLanes:
+    """Ordinary nonce lanes, beside the expiring one."""
+
+    @pytest.mark.parametrize("lane", [0, 7])
+    async def test_a_gap_is_refused(
+        self, lane: int, charge: tempo.TempoCharge, node: FaultyNode, payer: PrivateKey
+    ) -> None:
+        """A transaction that has to wait for others would keep the server waiting, for nothing."""
+        challenge = issue(charge)
+        good = replace(unsigned(challenge), nonce_key=lane, nonce=5)
+        with pytest.raises(VerificationFailed, match="not the next of its lane"):
+            await verified(charge, challenge, good.sign(payer))
+        assert not node.sent
+
+    async def test_the_next_one_pays(self, charge: tempo.TempoCharge, millionaire: PrivateKey) -> None:
+        """A lane of one's own begins with 0."""
+        challenge = issue(charge)
+        first = replace(unsigned(challenge), nonce_key=7, nonce=0).sign(millionaire)
+        assert isinstance(await charge.settle(await verified(charge, challenge, first)), Settled)
+
+
 class TestKeys:
     """Every kind of key pays, if the chain lets it."""
 

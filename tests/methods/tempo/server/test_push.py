@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coinslot.errors import InvalidPayload, PaymentUnavailable, VerificationFailed
+from coinslot.errors import InvalidPayload, PaymentExpired, PaymentUnavailable, VerificationFailed
 from coinslot.methods import tempo
 from coinslot.methods.tempo.keys import PrivateKey
 from coinslot.methods.tempo.node import Node
@@ -159,6 +159,22 @@ class TestVerify:
             await present(charge, challenge, transaction, source=owner)
         assert asked == [(payer.address, owner.rpartition(":")[2])] * 2
         await charge.aclose()
+
+    async def test_a_payment_made_in_time_may_be_shown_late(
+        self, devnet: ThreadedDevnet, node: FaultyNode, payer: PrivateKey
+    ) -> None:
+        """The block's time decides, not the server's: a payer who was told to come again loses nothing."""
+        charge = tempo.charge(new_address(), rpc_url=node.url)
+        late = tempo.charge(new_address(), rpc_url=node.url, clock=lambda: time.time() + 600)
+        challenge = issue(charge, expires_at=time.time() + 40)
+        transaction = await broadcast(devnet, unsigned(challenge).sign(payer))
+        assert (await present(late, challenge, transaction)).payer == payer.address
+        over = issue(charge, expires_at=time.time() - 20)
+        transaction = await broadcast(devnet, unsigned(over).sign(payer))
+        with pytest.raises(PaymentExpired, match="made after the challenge's expiry"):
+            await present(charge, over, transaction)
+        for method in (charge, late):
+            await method.aclose()
 
     async def test_it_is_waited_for(
         self, devnet: ThreadedDevnet, charge: tempo.TempoCharge, node: FaultyNode, payer: PrivateKey

@@ -7,14 +7,33 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coinslot.errors import ConfigurationError, InvalidPayload, PaymentUnavailable, VerificationFailed
+from coinslot.errors import (
+    ConfigurationError,
+    InvalidPayload,
+    PaymentError,
+    PaymentUnavailable,
+    VerificationFailed,
+)
 from coinslot.methods import tempo
 from coinslot.methods.tempo.keys import PrivateKey, parse_address
+from coinslot.methods.tempo.node import Node
+from coinslot.methods.tempo.rpc import Rpc
+from coinslot.methods.tempo.wire import FEE_PAYER_PLACEHOLDER, Transaction
 from coinslot.payments.method import Failed, Price, Proof, Settled
 from coinslot.protocol import Challenge
 from coinslot.sandbox.tempo import ThreadedDevnet
 from faulty_node import Behaviour, FaultyNode, answers, drops, edits, refuses, says
-from tempo_payments import OTHER, credential, issue, new_address, pathusd_balance, unsigned, verified
+from tempo_payments import (
+    OTHER,
+    chain_is_ahead,
+    credential,
+    issue,
+    new_address,
+    pathusd_balance,
+    pays,
+    unsigned,
+    verified,
+)
 
 RECIPIENT = "0x742d35Cc6634c0532925a3b844bC9e7595F8fE00"
 PATH_USD = tempo.TESTNET.currency.address
@@ -209,6 +228,41 @@ class TestAccount:
         with pytest.raises(PaymentUnavailable, match="reverted at the seller's expense") as refusal:
             await sign(charge, payer)
         assert (refusal.value.retry_after or 0) > 3500
+        await charge.aclose()
+
+    async def test_what_another_fee_payer_sent_is_found(
+        self, sponsored: tempo.TempoCharge, node: FaultyNode, payer: PrivateKey, millionaire: PrivateKey
+    ) -> None:
+        """A payer can have somebody else pay the fee: by another hash, the seller has the money."""
+        proof = await sign(sponsored, payer)
+        ours = Transaction.decode(proof.recovery.data)
+        signed = replace(ours, fee_payer_signature=FEE_PAYER_PLACEHOLDER, fee_token=None)
+        theirs = signed.co_sign(millionaire, parse_address(PATH_USD))
+        behind = Node(Rpc(node.url))
+        receipt = await behind.send(theirs, 10)
+        await behind.aclose()
+        assert receipt is not None
+        node.behaviours["eth_getBlockByNumber"] = chain_is_ahead(by=60)
+        assert await sponsored.look_up(proof) == Settled(reference=receipt.hash, payer=payer.address)
+
+    async def test_a_twin_frees_no_place(
+        self, node: FaultyNode, sponsor: PrivateKey, payer: PrivateKey
+    ) -> None:
+        """The same transaction, presented again and refused, leaves the first one's place as it is."""
+        policy = tempo.FeePayerPolicy(max_in_flight=1)
+        fees = tempo.FeePayer(sponsor, policy=policy)
+        charge = tempo.charge(
+            new_address(), rpc_url=node.url, fee_payer=fees, unbound_transfers=True, settle_timeout=4
+        )
+        challenge = issue(charge)
+        signed = pays(challenge, memo=None)(unsigned(challenge)).sign(payer)
+        await verified(charge, challenge, signed)
+        node.behaviours["eth_call"] = refuses(-32000, "transfer would fail: insufficient balance")
+        with pytest.raises(PaymentError):
+            await verified(charge, challenge, signed)
+        node.behaviours.clear()
+        with pytest.raises(PaymentUnavailable, match="Too many"):
+            await sign(charge, payer)
         await charge.aclose()
 
     async def test_settled_payments_make_room(

@@ -53,7 +53,8 @@ async def is_dead(node: BuyerNode, sent: Sent) -> bool:
         return found is Absence.FOREVER or (isinstance(found, Receipt) and not found.succeeded)
     assert sent.transfer is not None  # or there would be no trace
     since = sent.valid_before - VALIDITY - _CLOCK_SKEW
-    return await node.lacks_transfer(sent.transfer, since=since, until=sent.valid_before + CHAIN_LAG)
+    end = sent.valid_before + CHAIN_LAG
+    return await node.find_transfer(sent.transfer, since=since, until=end) is Absence.FOREVER
 
 
 def _trace_signed(data: bytes) -> Sent | None:

@@ -10,16 +10,13 @@ from msgspec import Struct
 from coinslot.methods.tempo.key_requests import signing_members
 from coinslot.methods.tempo.node import Node, balance_call, granted, read_call, transaction_object
 from coinslot.methods.tempo.rpc import RpcCall, RpcRefused
-from coinslot.methods.tempo.wire import Transaction, Transfer, abi, dex, keychain
+from coinslot.methods.tempo.wire import Transaction, abi, dex, keychain
 from coinslot.methods.tempo.wire.keychain import KeyInfo
 from coinslot.methods.tempo.wire.signatures import AccessKey, SigningKey
-from coinslot.methods.tempo.wire.tip20 import transfer_topics
 from coinslot.protocol import JSONValue
 
 _GAS_BITS: Final = 32
 _FEE_BITS: Final = 96
-
-_BLOCKS_PER_SECOND: Final = 10  # at most
 
 
 class Means(Struct, frozen=True, kw_only=True):
@@ -106,33 +103,6 @@ class BuyerNode(Node):
                 SwapOffer(token=token, means=self._means(found), amount_in=self._quote(found["quote"]))
             )
         return offers
-
-    async def lacks_transfer(self, transfer: Transfer, *, since: int, until: int) -> bool:
-        """Whether the chain certainly has no such transfer with a memo from between these times.
-
-        They are in Unix seconds. False also if the chain has not got to `until` yet, or the node cannot tell.
-        """
-        number, time = await self._block("latest")
-        first = max(number - (time - since) * _BLOCKS_PER_SECOND, 0)
-        if time < until or (first > 0 and (await self._block(hex(first)))[1] > since):
-            return False
-        logs = await self._rpc.read(
-            "eth_getLogs",
-            {
-                "address": transfer.token,
-                "topics": [*transfer_topics(transfer)],
-                "fromBlock": hex(first),
-                "toBlock": hex(number),
-            },
-        )
-        return logs == []
-
-    async def _block(self, tag: str) -> tuple[int, int]:
-        """A block's number and timestamp."""
-        block = await self._rpc.read("eth_getBlockByNumber", tag, False)
-        if not isinstance(block, dict):
-            raise self._nonsense("a block")
-        return self._quantity(block.get("number")), self._quantity(block.get("timestamp"))
 
     def _means(self, found: Mapping[str, JSONValue | RpcRefused]) -> Means:
         """From the answers to `_means_calls`."""

@@ -103,7 +103,7 @@ def charge(
             settle_timeout=settle_timeout,
             clock=clock,
         ),
-        push=Push(node, validate_sender=validate_sender),
+        push=Push(node, validate_sender=validate_sender, clock=clock),
         identity=Identity(node, clock=clock),
         relayed=None if relay is None else Relayed(relay, node, clock=clock),
     )
@@ -196,6 +196,10 @@ class TempoCharge:
             limit = MAX_TRANSACTION_SIZE if kind == "transaction" else _MAX_PROOF_SIZE
             return {"type": kind, "signature": _matching(payload, "signature", _HEX, 2 + 2 * limit)}
         raise InvalidPayload("The payload's type has to be `transaction`, `hash` or `proof`.")
+
+    def has_moved(self, payload: JSONObject) -> bool:
+        """A hash is shown of what was broadcast before."""
+        return payload["type"] == "hash"
 
     async def verify(self, credential: Credential, request: JSONObject) -> Proof:
         """Every check that moves no money. Raises a refusal, or `PaymentUnavailable`."""

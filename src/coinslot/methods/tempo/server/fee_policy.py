@@ -29,6 +29,7 @@ logger = logging.getLogger("coinslot.tempo")
 _GWEI: Final = 10**9
 _ATTO: Final = 18  # fees are counted in attodollars, of which a dollar has 10**18
 _LOSS_PERIOD: Final = 3600.0
+_QUIET: Final = 60.0
 
 
 class FeePayerPolicy(Struct, frozen=True, kw_only=True):
@@ -39,15 +40,15 @@ class FeePayerPolicy(Struct, frozen=True, kw_only=True):
 
     All together: at most `max_in_flight` at once, of which one payer has `max_in_flight_per_payer`, and whose
     fees come to `max_in_flight_fee` at most. A transaction that is reverted costs its fee and brings nothing:
-    within an hour no more than `max_lost_fee` can be lost like this once it happens, and a payer who had
-    `max_reverts_per_payer` is not sponsored.
+    within an hour no more than `max_lost_fee` can be lost like this, what is under way included, and a payer
+    who had `max_reverts_per_payer` is not sponsored.
     """
 
     max_gas: int = 2_000_000
     max_fee_per_gas: int = 100 * _GWEI
     max_priority_fee_per_gas: int = 50 * _GWEI
     max_fee: str = "0.05"
-    max_validity: int = 15 * 60
+    max_validity: int = 90
     max_in_flight: int = 100
     max_in_flight_fee: str = "0.50"
     max_in_flight_per_payer: int = 8
@@ -90,12 +91,16 @@ class _Reservation(Struct, frozen=True):
 
 
 class FeeBudget:
-    """What a fee payer has at stake. In the memory of this process: each worker has a budget of its own."""
+    """What a fee payer has at stake. In the memory of this process: each worker has a budget of its own.
+
+    A transaction that nobody found out the end of counts as lost once it cannot come any more.
+    """
 
     def __init__(self, policy: FeePayerPolicy, clock: Callable[[], float]) -> None:
         self._policy = policy
         self._clock = clock
         self._in_flight: dict[str, _Reservation] = {}
+        self._warned_at = 0.0
         self._losses: deque[tuple[float, str, int]] = deque()
         self._fee_limit = _attodollars("max_in_flight_fee", policy.max_in_flight_fee)
         self._loss_limit = _attodollars("max_lost_fee", policy.max_lost_fee)
@@ -105,38 +110,50 @@ class FeeBudget:
         """Attodollars that the transactions under way can cost."""
         return sum(reservation.fee for reservation in self._in_flight.values())
 
-    def reserve(self, key: str, payer: str, fee: int, until: float) -> None:
-        """Set aside so many attodollars for the transaction `key`, which is valid before `until`.
-
-        They are free again when it is released, lost, or cannot come any more. Raises `PaymentUnavailable`,
-        which says when to come again.
-        """
+    def check(self, payer: str, fee: int) -> None:
+        """Whether there is room for so many attodollars more. Raises `PaymentUnavailable`."""
         now = self._clock()
         self._forget(now)
-        if key in self._in_flight:
-            return
         self._check_losses(payer, fee, now)
         others = [held for held in self._in_flight.values() if held.payer == payer]
         if len(others) >= self._policy.max_in_flight_per_payer:
             raise _busy("Too many sponsored payments of this account are under way.")
         if len(self._in_flight) >= self._policy.max_in_flight or self.at_stake + fee > self._fee_limit:
-            logger.warning("the fee payer's budget for payments under way is used up")
+            self._warn(now, "the fee payer's budget for payments under way is used up")
             raise _busy("Too many sponsored payments are under way.")
+
+    def reserve(self, key: str, payer: str, fee: int, until: float) -> bool:
+        """Set aside so many attodollars for the transaction `key`, which is valid before `until`.
+
+        They are free again when it is released. False if they have been set aside before, by somebody else
+        who presents the same. Raises `PaymentUnavailable`, which says when to come again.
+        """
+        if key in self._in_flight:
+            return False
+        self.check(payer, fee)
         self._in_flight[key] = _Reservation(payer, fee, until + CHAIN_LAG)
+        return True
 
     def release(self, key: str) -> None:
         """The transaction is on the chain and paid, or was never sent."""
         self._in_flight.pop(key, None)
 
-    def lose(self, key: str) -> None:
-        """The transaction was reverted: its fee is gone, and it brought nothing."""
+    def lose(self, key: str, fee: int | None = None) -> None:
+        """The transaction was reverted: its fee is gone, and it brought nothing.
+
+        `fee` are the attodollars that it came to, if that is known; else they are the most it could be.
+        """
         held = self._in_flight.pop(key, None)
         if held is not None:
-            self._losses.append((self._clock(), held.payer, held.fee))
+            lost = held.fee if fee is None else min(fee, held.fee)
+            self._losses.append((self._clock(), held.payer, lost))
 
-    def check_funds(self, balance: int, token: str, fee_payer: str) -> None:
-        """Whether so many base units of the fee token cover what is at stake. Raises `PaymentUnavailable`."""
-        if balance * 10 ** (_ATTO - DECIMALS) >= self.at_stake:
+    def check_funds(self, balance: int, fee: int, token: str, fee_payer: str) -> None:
+        """Whether so many base units of the fee token cover so many attodollars beside what is at stake.
+
+        Raises `PaymentUnavailable`.
+        """
+        if balance * 10 ** (_ATTO - DECIMALS) >= self.at_stake + fee:
             return
         held = format_amount(balance, DECIMALS)
         raise PaymentUnavailable(
@@ -154,21 +171,28 @@ class FeeBudget:
                 retry_after=self._until_forgotten(of_payer[0], now),
             )
         lost = sum(lost for _, _, lost in self._losses)
-        if self._losses and lost + self.at_stake + fee > self._loss_limit:
-            logger.error("the fee payer's payments were reverted too often within the hour: it rests")
+        if lost + self.at_stake + fee > self._loss_limit:
+            self._warn(now, "the fee payer could lose more than it may within the hour: it rests")
             raise _busy(
                 "Payments are not sponsored right now.",
-                retry_after=self._until_forgotten(self._losses[0][0], now),
+                retry_after=self._until_forgotten(self._losses[0][0], now) if lost else 2,
             )
 
     def _until_forgotten(self, when: float, now: float) -> int:
         return max(1, int(when + _LOSS_PERIOD - now))
 
     def _forget(self, now: float) -> None:
+        """What nobody found out the end of, and which cannot come any more, is taken for lost."""
         for key in [key for key, held in self._in_flight.items() if held.until < now]:
-            del self._in_flight[key]
+            self.lose(key)
         while self._losses and self._losses[0][0] + _LOSS_PERIOD <= now:
             self._losses.popleft()
+
+    def _warn(self, now: float, what: str) -> None:
+        """Tell the operator, once a minute at most: whoever tries again and again fills no log."""
+        if now >= self._warned_at + _QUIET:
+            self._warned_at = now
+            logger.warning(what)
 
 
 def _beyond(what: str) -> VerificationFailed:

@@ -22,10 +22,10 @@ from coinslot.errors import (
     PaymentUnavailable,
     VerificationFailed,
 )
-from coinslot.methods.tempo.node import Absence, Examination, Node, Receipt, transaction_hash
+from coinslot.methods.tempo.node import CHAIN_LAG, Absence, Examination, Node, Receipt, transaction_hash
 from coinslot.methods.tempo.refusals import concerns_fee, explain, is_pending, is_repeated
 from coinslot.methods.tempo.rpc import RpcError, RpcRefused, RpcUnanswered, RpcUnreachable
-from coinslot.methods.tempo.server.fee_policy import FeeBudget, check_sponsored
+from coinslot.methods.tempo.server.fee_policy import check_sponsored
 from coinslot.methods.tempo.server.key_checks import check_access_key
 from coinslot.methods.tempo.server.sponsor import Sponsor
 from coinslot.methods.tempo.server.verification import check_transaction, made_transfers
@@ -36,6 +36,8 @@ from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, 
 from coinslot.protocol import Credential
 
 logger = logging.getLogger("coinslot.tempo")
+
+_SKEW = 60  # seconds by which the chain's clock and ours may differ
 
 
 class Pull:
@@ -52,7 +54,7 @@ class Pull:
     ) -> None:
         self._node = node
         self._sponsor = sponsor
-        self._budget = None if sponsor is None else FeeBudget(sponsor.policy, clock)
+        self._budget = None if sponsor is None else sponsor.budget(clock)
         self._unbound = unbound
         self._settle_timeout = settle_timeout
         self._clock = clock
@@ -71,7 +73,6 @@ class Pull:
             transaction = await self._sponsored(transaction, signed, signer, terms)
         else:
             await self._check(await self._examine(transaction, signer, terms), transaction, signer, terms)
-        if self._unbound:
             await self._check_new(transaction)
         return Proof(
             # Whatever a fee payer adds to it, it is the same transaction.
@@ -89,22 +90,18 @@ class Pull:
         transaction = Transaction.decode(proof.recovery.data)
         try:
             async with asyncio.timeout(self._settle_timeout):
-                settlement = await self._settle(transaction, proof)
+                return await self._settle(transaction, proof)
         except TimeoutError:
             return Unknown(reason=f"{proof.reference} has no receipt after {self._settle_timeout:g} s")
-        self._account(settlement, proof)
-        return settlement
 
     async def look_up(self, proof: Proof) -> Settlement:
         """What the chain says of the payer's transaction."""
         transaction = Transaction.decode(proof.recovery.data)
         try:
             await self._node.check_chain()
-            settlement = await self._find(transaction, proof)
+            return await self._find(transaction, proof)
         except RpcError as error:
             return Unknown(reason=f"{proof.reference} could not be looked up: {error}")
-        self._account(settlement, proof)
-        return settlement
 
     async def aclose(self) -> None:
         """Close the fee payer's connections; the node is the caller's."""
@@ -122,17 +119,16 @@ class Pull:
             )
         key = f"tempo:{terms.chain_id}:{signed}"
         fee = check_sponsored(transaction, self._sponsor.policy, self._clock())
+        self._budget.check(signer.account, fee)
+        purse = self._sponsor.purse(terms.currency)
+        completed = await self._sponsor.co_sign(transaction, terms.currency)
+        found = await self._examine(completed, signer, terms, purse)
+        if purse is not None and found.purse is not None:
+            self._budget.check_funds(found.purse, fee, *purse)
+        await self._check(found, completed, signer, terms)
+        await self._check_new(completed)
+        # Only now, so that nobody holds a place without the means to pay.
         self._budget.reserve(key, signer.account, fee, transaction.valid_before or 0)
-        try:
-            purse = self._sponsor.purse(terms.currency)
-            completed = await self._sponsor.co_sign(transaction, terms.currency)
-            found = await self._examine(completed, signer, terms, purse)
-            if purse is not None and found.purse is not None:
-                self._budget.check_funds(found.purse, *purse)
-            await self._check(found, completed, signer, terms)
-        except BaseException:
-            self._budget.release(key)
-            raise
         return completed
 
     async def _examine(
@@ -150,6 +146,8 @@ class Pull:
     ) -> None:
         """Refuse what the node has something against, unless it is that the payment is there already."""
         check_access_key(transaction, signer, found, terms, self._clock())
+        if found.nonce is not None and found.nonce < transaction.nonce:
+            raise VerificationFailed("The transaction's nonce is not the next of its lane.")
         refusal = found.refusal
         if refusal is None or await self._has_paid(transaction, signer, refusal):
             return
@@ -171,11 +169,13 @@ class Pull:
 
     async def _check_new(self, transaction: Transaction) -> None:
         """A transfer without a memo could be anybody's for anything, so it must not be known to the chain."""
+        if not self._unbound or None not in {made.memo for made in made_transfers(transaction)}:
+            return
         try:
             known = await self._node.knows(transaction_hash(transaction))
         except RpcError as error:
             raise _unavailable(error) from error
-        if known and None in {call.memo for call in made_transfers(transaction)}:
+        if known:
             raise VerificationFailed("The transaction is known to the chain already.")
 
     async def _settle(self, transaction: Transaction, proof: Proof) -> Settlement:
@@ -195,7 +195,8 @@ class Pull:
             if not is_pending(refusal):
                 return await self._after_refusal(transaction, proof, refusal)
             receipt = None
-        return judge(receipt or await self._node.wait_for_receipt(proof.reference), transaction, proof)
+        receipt = receipt or await self._node.wait_for_receipt(proof.reference)
+        return self._judge(receipt, transaction, proof)
 
     async def _after_refusal(self, transaction: Transaction, proof: Proof, refusal: RpcRefused) -> Settlement:
         """The node did not take it. That alone proves nothing: it may be there already, by another way."""
@@ -209,21 +210,42 @@ class Pull:
 
     async def _find(self, transaction: Transaction, proof: Proof) -> Settlement:
         # `verify` takes no transaction without the one bound that makes its absence mean something.
-        return describe(
-            await self._node.find(proof.reference, transaction.valid_before or 0), transaction, proof
-        )
+        end = transaction.valid_before or 0
+        found = await self._node.find(proof.reference, end)
+        if found is Absence.FOREVER and transaction.fee_payer_signature is not None:
+            # Whoever holds what the payer signed can have another pay the fee: by another hash, it would pay.
+            found = await self._find_elsewhere(transaction, proof, end)
+        if isinstance(found, Receipt):
+            return self._judge(found, transaction, proof)
+        if found is Absence.FOREVER and self._budget is not None:
+            self._budget.release(proof.key)
+        return describe_absence(found, proof)
 
-    def _account(self, settlement: Settlement, proof: Proof) -> None:
-        """Tell the fee payer's budget what came of it. What is open stays reserved until it cannot come."""
-        if self._budget is None:
-            return
-        match settlement:
-            case Settled():
+    async def _find_elsewhere(self, transaction: Transaction, proof: Proof, end: int) -> Receipt | Absence:
+        """The receipt of what the payer signed, whoever paid its fee."""
+        bound = next((made for made in made_transfers(transaction) if made.memo is not None), None)
+        if bound is None:
+            return Absence.FOREVER
+        since = end - self._sponsor_window
+        found = await self._node.find_transfer(
+            replace(bound, sender=proof.payer), since=since, until=end + CHAIN_LAG
+        )
+        if isinstance(found, Absence):
+            return found
+        return await self._node.receipt(found) or Absence.PERHAPS
+
+    @property
+    def _sponsor_window(self) -> int:
+        return _SKEW + (0 if self._sponsor is None else self._sponsor.policy.max_validity)
+
+    def _judge(self, receipt: Receipt, transaction: Transaction, proof: Proof) -> Settlement:
+        """What a receipt says, and what that means for the fee payer."""
+        if self._budget is not None:
+            if receipt.succeeded:
                 self._budget.release(proof.key)
-            case Failed(slug="payment-expired"):
-                self._budget.release(proof.key)
-            case Failed():
-                self._budget.lose(proof.key)
+            else:
+                self._budget.lose(proof.key, receipt.fee)
+        return judge(receipt, transaction, proof)
 
 
 def read_transaction(credential: Credential, terms: Terms) -> Transaction:
@@ -238,16 +260,19 @@ def read_transaction(credential: Credential, terms: Terms) -> Transaction:
 
 def describe(found: Receipt | Absence, transaction: Transaction, proof: Proof) -> Settlement:
     """What it means for a payment that its transaction was found like this."""
-    match found:
-        case Receipt() as receipt:
-            return judge(receipt, transaction, proof)
+    return judge(found, transaction, proof) if isinstance(found, Receipt) else describe_absence(found, proof)
+
+
+def describe_absence(absence: Absence, proof: Proof) -> Settlement:
+    """What it means for a payment that its transaction is not on the chain."""
+    match absence:
         case Absence.FOREVER:
             return Failed(
                 reason="The transaction was not on the chain by its validBefore.", slug="payment-expired"
             )
-        case Absence.SO_FAR as absence:
+        case Absence.SO_FAR:
             return NotSent(reason=f"{proof.reference} is not on the chain: {absence.value}")
-        case Absence.PERHAPS as absence:
+        case Absence.PERHAPS:
             return Unknown(reason=f"{proof.reference} is not on the chain: {absence.value}")
 
 

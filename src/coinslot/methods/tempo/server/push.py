@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from coinslot.errors import PaymentUnavailable, VerificationFailed
+from coinslot.errors import PaymentExpired, PaymentUnavailable, VerificationFailed
 from coinslot.methods.tempo.node import Node, Receipt
 from coinslot.methods.tempo.rpc import RpcError
 from coinslot.methods.tempo.server.matching import match_transfers
@@ -32,6 +32,8 @@ WAIT: Final = 10.0
 
 _FEE_MANAGER: Final = "0xfeEC000000000000000000000000000000000000"  # the chain's: it takes the fees
 
+_MOST_SENDERS: Final = 16
+
 _MOST_WAITING: Final = 64
 """Payers who are waited for at once; others are told to come again."""
 
@@ -39,8 +41,11 @@ _MOST_WAITING: Final = 64
 class Push:
     """Takes transactions that are on the chain."""
 
-    def __init__(self, node: Node, *, validate_sender: ValidateSender | None) -> None:
+    def __init__(
+        self, node: Node, *, validate_sender: ValidateSender | None, clock: Callable[[], float]
+    ) -> None:
         self._node = node
+        self._clock = clock
         self._validate_sender = validate_sender
         self._waiting = 0
 
@@ -55,6 +60,7 @@ class Push:
         receipt = await self._receipt(transaction)
         if not receipt.succeeded:
             raise VerificationFailed(f"The transaction {receipt.hash} was reverted; it moved nothing.")
+        await self._check_in_time(receipt, credential.challenge.expires_at())
         primary = await self._primary(receipt, source, credential, terms)
         return Proof(
             key=f"tempo:{terms.chain_id}:{transaction}",
@@ -105,12 +111,29 @@ class Push:
             )
         return receipt
 
+    async def _check_in_time(self, receipt: Receipt, expires: float | None) -> None:
+        """A payment that is shown late counts if it was made in time. Raises `PaymentExpired`."""
+        if expires is None or self._clock() < expires:
+            return
+        if receipt.block is None:
+            raise PaymentExpired("The challenge has expired, and the payment's time is not known.")
+        try:
+            made_at = await self._node.block_time(receipt.block)
+        except RpcError as error:
+            raise PaymentUnavailable(
+                "The payment cannot be checked right now. Send the same credential again.", log=str(error)
+            ) from error
+        if made_at > expires:
+            raise PaymentExpired("The payment was made after the challenge's expiry.")
+
     async def _primary(
         self, receipt: Receipt, source: str | None, credential: Credential, terms: Terms
     ) -> Transfer:
         """The transfer to the seller. Those of strangers do not count. Raises a refusal."""
         expected = source or receipt.sender
         senders = {transfer.sender for transfer in receipt.transfers if transfer.token == terms.currency}
+        if len(senders) > _MOST_SENDERS:
+            raise VerificationFailed("The transaction moves tokens of too many accounts to be a payment.")
         allowed = {sender for sender in senders if sender and await self._may_pay(sender, expected)}
         made = [
             transfer

@@ -34,7 +34,7 @@ from coinslot.methods.tempo.server.pull import describe, read_transaction
 from coinslot.methods.tempo.server.verification import check_transaction, read_source
 from coinslot.methods.tempo.wire import Transaction
 from coinslot.methods.tempo.wire.terms import Terms
-from coinslot.payments.method import NotSent, Proof, Recovery, Settled, Settlement, Unknown
+from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, Settlement, Unknown
 from coinslot.protocol import Credential, JSONObject, canonical_json, strict_json
 
 logger = logging.getLogger("coinslot.tempo")
@@ -105,8 +105,9 @@ class Relayed:
             reference = transaction_hash(transaction)
             payer: str | None = signer.account
         else:
-            reference = str(credential.payload["hash"])
-            payer = credential.source and read_source(credential.source, terms.chain_id)
+            reference, payer = str(credential.payload["hash"]), None
+            if credential.source is not None:
+                read_source(credential.source, terms.chain_id)
         body = _body(credential)
         answer = await self._post("validate", body)
         if answer is None:
@@ -135,6 +136,8 @@ class Relayed:
             if isinstance(reference, str) and receipt.get("method") == "tempo":
                 return Settled(reference=reference.lower(), payer=proof.payer)
         code = _code(answer)
+        if code == "already_used" and isinstance(found := await self.look_up(proof), Settled | Failed):
+            return found
         if code not in _REFUSALS:
             return Unknown(reason=f"the relay answered the broadcast of {proof.reference} with {code}")
         found = await self.look_up(proof)
@@ -146,10 +149,14 @@ class Relayed:
     async def look_up(self, proof: Proof) -> Settlement:
         """What the chain says, if the hash is known; else the relay has to be asked again."""
         transaction = _final_transaction(proof)
-        if transaction is None:
-            return NotSent(reason=f"only the relay knows what became of {proof.reference}")
         try:
             await self._node.check_chain()
+            if transaction is None:
+                # What was pushed is known by its hash; what the relay pays the fee of gets another.
+                receipt = await self._node.receipt(proof.reference)
+                if receipt is not None and receipt.succeeded:
+                    return Settled(reference=proof.reference, payer=proof.payer)
+                return NotSent(reason=f"only the relay knows what became of {proof.reference}")
             found = await self._node.find(proof.reference, transaction.valid_before or 0)
         except RpcError as error:
             return Unknown(reason=f"{proof.reference} could not be looked up: {error}")
@@ -168,8 +175,12 @@ class Relayed:
             async with self._client().stream(
                 "POST", self._relay.url.join(what), content=body, headers=headers
             ) as response:
-                answer = b"".join([chunk async for chunk in response.aiter_bytes()])
-            parsed = strict_json(answer, limit=_MAX_ANSWER)
+                answer = bytearray()
+                async for chunk in response.aiter_bytes():
+                    answer += chunk
+                    if len(answer) > _MAX_ANSWER:
+                        break
+            parsed = strict_json(bytes(answer), limit=_MAX_ANSWER)
         except (httpx2.HTTPError, MalformedJSON) as error:
             logger.warning("the relay at %s: %s", self._relay.url.host, type(error).__name__)
             return None

@@ -7,7 +7,7 @@ anything any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ from coinslot.methods.tempo.networks import PATH_USD, network_of
 from coinslot.methods.tempo.node import transaction_object
 from coinslot.methods.tempo.rpc import Rpc, RpcError
 from coinslot.methods.tempo.server.addresses import token_address
-from coinslot.methods.tempo.server.fee_policy import FeePayerPolicy
+from coinslot.methods.tempo.server.fee_policy import FeeBudget, FeePayerPolicy
 from coinslot.methods.tempo.wire import Transaction, TransactionError
 from coinslot.protocol import JSONObject, JSONValue
 
@@ -49,6 +49,10 @@ class Sponsor(Protocol):
 
     def purse(self, currency: str) -> tuple[str, str] | None:
         """The token and the account that it pays from, if they can be watched."""
+        ...
+
+    def budget(self, clock: Callable[[], float]) -> FeeBudget:
+        """What it has at stake, wherever it is used. `clock` tells the time in Unix seconds."""
         ...
 
     async def aclose(self) -> None:
@@ -76,6 +80,7 @@ class FeePayer:
         self._key = private_key if isinstance(private_key, PrivateKey) else PrivateKey.from_hex(private_key)
         self._token = None if token is None else token_address("token", token)
         self.policy = policy
+        self._budget: FeeBudget | None = None
 
     def __repr__(self) -> str:
         return f"FeePayer({self.address!r})"
@@ -88,6 +93,11 @@ class FeePayer:
     def purse(self, currency: str) -> tuple[str, str]:
         """The token and the account that it pays from."""
         return self._token or currency, self.address
+
+    def budget(self, clock: Callable[[], float]) -> FeeBudget:
+        """One for all the charges that this account pays the fees of."""
+        self._budget = self._budget or FeeBudget(self.policy, clock)
+        return self._budget
 
     async def co_sign(self, transaction: Transaction, currency: str) -> Transaction:
         """Sign it. The same transaction always gets the same signature."""
@@ -119,12 +129,18 @@ class HostedFeePayer:
         self._rpc = Rpc(url, headers=headers)
         self._tokens = None if tokens is None else frozenset(token_address("tokens", one) for one in tokens)
         self.policy = policy
+        self._budget: FeeBudget | None = None
 
     def __repr__(self) -> str:
         return f"HostedFeePayer({self._rpc.host!r})"
 
     def purse(self, currency: str) -> None:
         """Unknown."""
+
+    def budget(self, clock: Callable[[], float]) -> FeeBudget:
+        """One for all the charges that this service pays the fees of."""
+        self._budget = self._budget or FeeBudget(self.policy, clock)
+        return self._budget
 
     async def co_sign(self, transaction: Transaction, currency: str) -> Transaction:
         """Have the service sign. Raises `PaymentUnavailable` if it does not, or not for this transaction."""

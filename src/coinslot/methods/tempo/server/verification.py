@@ -13,6 +13,7 @@ from typing import Final
 from coinslot.errors import PaymentExpired, VerificationFailed
 from coinslot.methods.tempo.keys import SignatureError
 from coinslot.methods.tempo.node import SENDING_MARGIN
+from coinslot.methods.tempo.server.addresses import is_token
 from coinslot.methods.tempo.server.matching import match_transfers
 from coinslot.methods.tempo.wire import FEE_PAYER_PLACEHOLDER, Call, Transaction, Transfer, decode_call
 from coinslot.methods.tempo.wire.dex import Swap, decode_swap
@@ -171,6 +172,8 @@ def _transfer(call: Call) -> Transfer:
 def _check_swap(swap: Swap, transfers: list[Transfer], currency: str) -> None:
     if swap.token_out != currency or swap.token_in == currency:
         raise VerificationFailed(f"The transaction's swap is not for {currency}, which is asked for.")
+    if swap.amount_out == 0 or not is_token(swap.token_in):
+        raise VerificationFailed("The transaction's swap is of nothing, or not of a TIP-20 token.")
     if swap.amount_out > sum(transfer.amount for transfer in transfers):
         raise VerificationFailed("The transaction swaps for more than it pays.")
 
