@@ -334,8 +334,13 @@ async def test_transfers_pay_if_each_can_be_told_what_it_is_for(till: Till, data
     made = data.draw(st.permutations(made), label="made")
 
     def pays(transfer: Transfer, wanted: Transfer) -> bool:
-        memos = binding if wanted is due[0] else {wanted.memo or transfer.memo}
-        return transfer.memo in memos and replace(transfer, memo=None) == replace(wanted, memo=None)
+        if wanted is due[0]:
+            fitting = transfer.memo in binding
+        elif wanted.memo is not None:
+            fitting = transfer.memo == wanted.memo
+        else:
+            fitting = transfer.memo != attribution_memo("that", REALM)
+        return fitting and replace(transfer, memo=None) == replace(wanted, memo=None)
 
     fits = any(all(map(pays, order, due)) for order in permutations(made))
     payment = Payment(challenge, ROOT, tuple(made), tuple(range(len(made))))
@@ -344,4 +349,6 @@ async def test_transfers_pay_if_each_can_be_told_what_it_is_for(till: Till, data
         if fits:
             await till.takes(credential)
         else:
-            await till.refuses(credential, f"{UNBOUND}|{NOBODY}|{AMOUNT}|pays in|has not the memo")
+            await till.refuses(
+                credential, f"{UNBOUND}|{NOBODY}|{AMOUNT}|pays in|has not the memo|another challenge's memo"
+            )

@@ -382,8 +382,10 @@ def transaction_object(transaction: Transaction, sender: str, *, priced: bool = 
 def signed_object(transaction: Transaction, signer: Signer) -> JSONObject:
     """A signed transaction as `eth_call` takes it: with its access key, and the fee payer's signature."""
     members = transaction_object(transaction, signer.account)
+    if signer.access_key is not None or signer.key_type != "secp256k1":
+        members["keyType"] = signer.key_type
     if signer.access_key is not None:
-        members |= {"keyId": signer.access_key, "keyType": signer.key_type}
+        members["keyId"] = signer.access_key
     if transaction.key_authorization is not None:
         members["keyAuthorization"] = authorization_object(transaction.key_authorization)
     signature = transaction.fee_payer_signature

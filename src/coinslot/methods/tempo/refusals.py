@@ -24,6 +24,10 @@ _REVERTS: Final = {
         ("PolicyForbids()", "the token's policy forbids a transfer between these accounts"),
         ("ContractPaused()", "the token is paused"),
         ("Uninitialized()", "there is no such token on this chain"),
+        ("SpendingLimitExceeded()", "the access key's limit does not cover it"),
+        ("CallNotAllowed()", "the access key may not make this call"),
+        ("KeyExpired()", "the access key has expired"),
+        ("KeyNotFound()", "the access key is not authorized for the account"),
     )
 }
 

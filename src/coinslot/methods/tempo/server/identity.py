@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from coinslot.errors import PaymentUnavailable, VerificationFailed
+from coinslot.errors import PaymentError, PaymentUnavailable, VerificationFailed
 from coinslot.methods.tempo.keys import SignatureError
 from coinslot.methods.tempo.node import Node
 from coinslot.methods.tempo.rpc import RpcError
@@ -41,9 +41,7 @@ class Identity:
         if credential.source is None:
             raise VerificationFailed("A proof needs the credential's source: who it is a proof of.")
         account = read_source(credential.source, terms.chain_id)
-        version, signer = self._signer(credential, terms, account)
-        if signer.access_key is not None:
-            await self._check_key(signer)
+        version = await self._version(credential, terms, account)
         challenge_id = credential.challenge.id
         return Proof(
             key=f"tempo:{terms.chain_id}:proof:{challenge_id}",
@@ -59,9 +57,27 @@ class Identity:
         """There is nothing to move. Who uses a version that is no identity has no name."""
         return Settled(reference=proof.reference, payer=proof.payer)
 
-    def _signer(self, credential: Credential, terms: Terms, account: str) -> tuple[int, Signer]:
+    async def _version(self, credential: Credential, terms: Terms, account: str) -> int:
+        """The version in which the account has signed, itself or by a key that it has authorized."""
+        refusal: PaymentError | None = None
+        for version, signer in self._signers(credential, terms, account):
+            if signer.access_key is None:
+                return version
+            # Whatever was signed, some key made the signature: only the chain knows if it is the account's.
+            try:
+                await self._check_key(signer)
+            except VerificationFailed as error:
+                refusal = refusal or error
+            else:
+                return version
+        assert refusal is not None  # or there would be no signer
+        raise refusal
+
+    def _signers(self, credential: Credential, terms: Terms, account: str) -> list[tuple[int, Signer]]:
+        """Who may have signed, in which version. Raises `VerificationFailed` if certainly not the account."""
         signature = bytes.fromhex(str(credential.payload["signature"])[2:])
         challenge, reason = credential.challenge, "it is another account's, or of another challenge"
+        signers = []
         for version in _VERSIONS:
             digest = proof_hash(
                 version,
@@ -76,8 +92,10 @@ class Identity:
                 reason = str(error)
                 continue
             if signer.account == account:
-                return version, signer
-        raise VerificationFailed(f"The proof is not the source's: {reason}.")
+                signers.append((version, signer))
+        if not signers:
+            raise VerificationFailed(f"The proof is not the source's: {reason}.")
+        return signers
 
     async def _check_key(self, signer: Signer) -> None:
         try:

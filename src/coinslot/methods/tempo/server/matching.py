@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from coinslot.errors import PaymentError, PaymentInsufficient, VerificationFailed
-from coinslot.methods.tempo.wire.memo import memo_binds
+from coinslot.methods.tempo.wire.memo import is_attribution, memo_binds
 from coinslot.methods.tempo.wire.terms import Terms
 from coinslot.methods.tempo.wire.tip20 import Transfer
 from coinslot.protocol import Challenge
@@ -64,7 +64,10 @@ def _memo_fits(index: int, memo: bytes | None, terms: Terms, challenge: Challeng
     """A split's memo is free unless the charge names one; the primary transfer's has to bind."""
     if index != _PRIMARY:
         wanted = terms.splits[index - 1].memo
-        return wanted is None or memo == wanted
+        if wanted is not None or memo is None:
+            return memo == wanted
+        # Not that of another challenge, though, which this transfer could pay as well.
+        return not is_attribution(memo) or memo_binds(memo, challenge.id, challenge.realm)
     if memo is None:
         return unbound
     return memo == terms.memo or memo_binds(memo, challenge.id, challenge.realm)
@@ -80,6 +83,8 @@ def _missing(index: int, due: Transfer, left: Sequence[Transfer]) -> PaymentErro
                 "The transfer's memo is not bound to this challenge: "
                 "transferWithMemo with the challenge's attribution memo is what pays it."
             )
+        if due.memo is None:
+            return VerificationFailed(f"The transfer to {due.recipient} has another challenge's memo.")
         return VerificationFailed(f"The transfer to {due.recipient} has not the memo that is asked for.")
     if to_recipient:
         paid = max(transfer.amount for transfer in to_recipient)

@@ -145,21 +145,28 @@ class Pull:
         self, found: Examination, transaction: Transaction, signer: Signer, terms: Terms
     ) -> None:
         """Refuse what the node has something against, unless it is that the payment is there already."""
+        try:
+            self._refuse(found, transaction, signer, terms)
+        except PaymentError:
+            if not await self._has_paid(transaction, signer):
+                raise
+
+    def _refuse(self, found: Examination, transaction: Transaction, signer: Signer, terms: Terms) -> None:
+        """Raise what the chain has against it, if anything."""
         check_access_key(transaction, signer, found, terms, self._clock())
         if found.nonce is not None and found.nonce < transaction.nonce:
             raise VerificationFailed("The transaction's nonce is not the next of its lane.")
-        refusal = found.refusal
-        if refusal is None or await self._has_paid(transaction, signer, refusal):
-            return
-        explained = None if terms.fee_payer and concerns_fee(refusal) else explain(refusal)
-        raise explained or _unavailable(refusal)
+        if (refusal := found.refusal) is not None:
+            explained = None if terms.fee_payer and concerns_fee(refusal) else explain(refusal)
+            raise explained or _unavailable(refusal)
 
-    async def _has_paid(self, transaction: Transaction, signer: Signer, refusal: RpcRefused) -> bool:
-        """Whether it is refused for being on the chain already, where its payer or a former attempt sent it.
+    async def _has_paid(self, transaction: Transaction, signer: Signer) -> bool:
+        """Whether it is on the chain already, where its payer or a former attempt sent it.
 
-        Its memo binds it to this challenge, so there it pays for nothing else.
+        Then much may speak against it by now: the money is spent, the key revoked. Its memo binds it to this
+        challenge, so there it pays for nothing else.
         """
-        if self._unbound or not is_repeated(refusal):
+        if self._unbound:
             return False
         try:
             receipt = await self._node.receipt(transaction_hash(transaction))
@@ -206,6 +213,8 @@ class Pull:
             return Unknown(reason=f"the node refused {proof.reference}: {refusal}; then {error}")
         if isinstance(found, Settled | Failed):
             return found
+        if self._budget is not None and explain(refusal) is not None and not is_repeated(refusal):
+            self._budget.release(proof.key)  # only this node has had it with a signature for its fee
         return Unknown(reason=f"the node refused {proof.reference}: {refusal}")
 
     async def _find(self, transaction: Transaction, proof: Proof) -> Settlement:

@@ -28,6 +28,11 @@ def attribution_memo(challenge_id: str, realm: str, client_id: str | None = None
     return _TAG + keccak256(realm.encode())[:10] + client + keccak256(challenge_id.encode())[:7]
 
 
+def is_attribution(memo: bytes) -> bool:
+    """Whether `memo` was made for some challenge of some realm."""
+    return memo.startswith(_TAG)
+
+
 def memo_binds(memo: bytes, challenge_id: str, realm: str) -> bool:
     """Whether `memo` was made for this challenge of this realm, by whatever client."""
     expected = attribution_memo(challenge_id, realm)
