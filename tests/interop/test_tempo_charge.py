@@ -167,7 +167,9 @@ def check_delivery(cell: Cell, deal: Deal, report: Report) -> None:
     assert (receipt.method, receipt.status) == ("tempo", "success")
     if cell.server == "ours":
         assert receipt.external_id == cell.way.external_id
-        assert report.headers["x-payer"] == deal.payer.address
+        # Of a transaction that only the relay has looked at, nobody says whose it is.
+        is_told = not (cell.way.relayed and cell.way.kind == "hash")
+        assert report.headers["x-payer"] == (deal.payer.address if is_told else "None")
     assert Credential.parse(report.credential or "").payload["type"] == cell.way.kind
 
 
