@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Wallet as Wallet,
     )
     from coinslot.errors import (
+        ActionRequired as ActionRequired,
         AlreadyClaimed as AlreadyClaimed,
         AmountError as AmountError,
         BadRequest as BadRequest,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 # Where each public name lives; the imports above say the same to type checkers.
 _HOMES = {
     "coinslot.errors": (
+        "ActionRequired",
         "AlreadyClaimed",
         "AmountError",
         "BadRequest",

@@ -19,6 +19,7 @@
     │   ├── InvalidPayload          402  invalid-payload
     │   ├── PaymentExpired          402  payment-expired
     │   ├── PaymentInsufficient     402  payment-insufficient
+    │   ├── ActionRequired          402  payment-action-required
     │   ├── BadRequest              400  bad-request
     │   ├── MethodUnsupported       400  method-unsupported
     │   ├── HttpsRequired           403  https-required
@@ -151,6 +152,12 @@ class PaymentInsufficient(PaymentError):
     """It pays less than was asked."""
 
     slug = "payment-insufficient"
+
+
+class ActionRequired(PaymentError):
+    """Somebody has to do something before a payment of this kind can be made; this one was given up."""
+
+    slug = "payment-action-required"
 
 
 class BadRequest(PaymentError):

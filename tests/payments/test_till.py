@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec.structs import replace
@@ -23,10 +23,10 @@ from coinslot.errors import (
 from coinslot.payments import lease
 from coinslot.payments.events import Events, PaymentDelivered, PaymentSettled, PaymentUndelivered
 from coinslot.payments.ledger import Payment, State
-from coinslot.payments.method import Failed, NotSent, Proof, Settled, Settlement, Unknown
+from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, Settlement, Unknown
 from coinslot.payments.order import Order, fingerprint
 from coinslot.payments.till import Policy, Sale, Till
-from coinslot.protocol import Binder, Challenge, Credential, Receipt, encode_object
+from coinslot.protocol import Binder, Challenge, Credential, JSONObject, Receipt, encode_object
 from coinslot.storage.memory import MemoryLedger
 from scrip import Mint, ScripCharge
 
@@ -182,6 +182,62 @@ async def test_a_method_that_cannot_verify_is_unavailable(
     assert counter.mint.spend_requests == 0
     counter.till.policy = patient
     await (await counter.till.take(order)).delivered()
+
+
+async def test_what_is_learned_is_written_down(counter: Counter) -> None:
+    """A settlement that is not decided can bring a new recovery, and the next look-up has it."""
+    order = counter.order(counter.mint.issue(100))
+    seen: list[bytes] = []
+
+    async def look_up(proof: Proof) -> Settlement:
+        seen.append(proof.recovery.data)
+        return Unknown(reason="still nothing", recovery=Recovery(b"second") if len(seen) == 1 else None)
+
+    counter.method.look_up = look_up  # type: ignore[method-assign]  # only here
+    counter.mint.before = lambda _: NotSent(reason="refused", recovery=Recovery(b"first"))
+    with pytest.raises(PaymentUnavailable):
+        await counter.till.take(order)
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknown):
+            await counter.again(order)
+    assert seen == [b"first", b"second", b"second"]
+
+
+class SecretScrip(ScripCharge):
+    """Scrip whose notes are never written down: they are put back for settling."""
+
+    settled: ClassVar[list[Proof]] = []
+
+    async def verify(self, credential: Credential, request: JSONObject) -> Proof:
+        proof = await super().verify(credential, request)
+        return replace(proof, key="scrip:hidden", reference="hidden", recovery=Recovery(b"nothing"))
+
+    def complete(self, proof: Proof, credential: Credential) -> Proof:
+        return replace(proof, reference=str(credential.payload["note"]))
+
+    async def settle(self, proof: Proof) -> Settlement:
+        self.settled.append(proof)
+        return await super().settle(proof)
+
+    async def look_up(self, proof: Proof) -> Settlement:
+        return NotSent(reason="never heard of it")
+
+
+async def test_a_secret_is_settled_with_and_never_kept(counter: Counter) -> None:
+    """The credential completes the proof each time it is settled; the ledger has what was verified."""
+    counter.method = SecretScrip(counter.mint)
+    note = counter.mint.issue(100)
+    order = counter.order(note)
+    counter.mint.before = lambda _: Unknown(reason="no answer")
+    with pytest.raises(OutcomeUnknown):
+        await counter.till.take(order)
+    payment = await counter.till.find(order.challenge_id)
+    assert payment is not None
+    assert note not in str(payment)
+    assert payment.recovery.data == b"nothing"
+    counter.mint.before = None
+    await (await counter.again(order)).delivered()
+    assert [proof.reference for proof in SecretScrip.settled] == [note, note]
 
 
 async def test_a_failed_settlement_is_final(counter: Counter) -> None:

@@ -94,16 +94,22 @@ class Failed(Struct, frozen=True, kw_only=True):
 class NotSent(Struct, frozen=True, kw_only=True):
     """Nothing reached the world; the proof is as good as it was. `reason` is for the operator's log.
 
-    From `look_up` it means: the world does not know this proof, and could still accept it.
+    From `look_up` it means: the world does not know this proof, and could still accept it. `recovery`, if
+    given, is written down in place of the proof's.
     """
 
     reason: str
+    recovery: Recovery | None = None
 
 
 class Unknown(Struct, frozen=True, kw_only=True):
-    """It was sent, or may have been, and there is no answer. `reason` is for the operator's log."""
+    """It was sent, or may have been, and there is no answer. `reason` is for the operator's log.
+
+    `recovery`, if given, is written down in place of the proof's: what is known by now of where to look.
+    """
 
     reason: str
+    recovery: Recovery | None = None
 
 
 Settlement: TypeAlias = Settled | Failed | NotSent | Unknown
@@ -189,6 +195,22 @@ class LooksUp(Protocol):
 
     async def look_up(self, proof: Proof) -> Settlement:
         """What became of it. Read-only."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A server method that settles with a secret which the ledger should never hold.
+
+    Its proofs are written down without it. As a payment is settled only while its credential is at hand, the
+    secret can be taken from there each time.
+    """
+
+    def complete(self, proof: Proof, credential: Credential) -> Proof:
+        """The proof as `settle` is to have it. It is used once and not kept. Pure.
+
+        `credential` is the one that the proof was made from.
+        """
         ...
 
 

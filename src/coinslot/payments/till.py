@@ -26,6 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from coinslot.errors import (
+    ActionRequired,
     AlreadyClaimed,
     InvalidChallenge,
     LedgerError,
@@ -50,10 +51,12 @@ from coinslot.payments.events import (
 from coinslot.payments.lease import Lease
 from coinslot.payments.ledger import Ledger, Payment, State
 from coinslot.payments.method import (
+    Completes,
     Failed,
     LooksUp,
     NotSent,
     Proof,
+    Recovery,
     ServerMethod,
     Settled,
     Settlement,
@@ -68,7 +71,7 @@ logger = logging.getLogger("coinslot.payments")
 T = TypeVar("T")
 
 _REFUSALS: Final[Mapping[str, type[PaymentError]]] = {
-    kind.slug: kind for kind in (VerificationFailed, PaymentExpired, PaymentInsufficient)
+    kind.slug: kind for kind in (VerificationFailed, PaymentExpired, PaymentInsufficient, ActionRequired)
 }
 
 
@@ -246,7 +249,7 @@ class Till:
             return await self._resume(order)
         except LedgerError as error:
             raise _ledger_down(error) from error
-        return await self._conclude(payment, await self._settle(order.method, payment))
+        return await self._conclude(payment, await self._settle(order, payment))
 
     async def _resume(self, order: Order) -> Payment:
         """Go on from what the ledger says. The lease is ours, so nobody else is working on it."""
@@ -260,7 +263,7 @@ class Till:
             return await self._again(payment)
         settlement = await self._look_up(order.method, payment)
         if isinstance(settlement, NotSent):
-            settlement = await self._settle(order.method, payment)
+            settlement = await self._settle(order, payment)
         return await self._conclude(payment, settlement)
 
     async def _again(self, payment: Payment) -> Payment:
@@ -290,8 +293,15 @@ class Till:
             "The payment cannot be checked right now. Nothing was taken; send it again.", log=log
         )
 
-    async def _settle(self, method: ServerMethod, payment: Payment) -> Settlement:
-        return await self._ask("settle", method, method.settle, payment.proof)
+    async def _settle(self, order: Order, payment: Payment) -> Settlement:
+        method = order.method
+
+        async def settle(proof: Proof) -> Settlement:
+            if isinstance(method, Completes):
+                proof = method.complete(proof, order.credential)
+            return await method.settle(proof)
+
+        return await self._ask("settle", method, settle, payment.proof)
 
     async def _look_up(self, method: ServerMethod, payment: Payment) -> Settlement:
         if not isinstance(method, LooksUp):
@@ -320,14 +330,14 @@ class Till:
                 failed = await self._move(payment, advance(payment, State.FAILED, reason=f"{slug}: {reason}"))
                 self.events.emit(PaymentFailed(failed))
                 raise _refusal(failed)
-            case NotSent(reason=reason):
+            case NotSent(reason=reason, recovery=recovery):
                 logger.error("payment %s was not sent: %s", payment.reference, reason)
-                await self._put_aside(payment, reason)
+                await self._put_aside(payment, reason, recovery)
                 raise PaymentUnavailable("The payment could not be sent. Nothing was taken; send it again.")
             case _:
                 reason = getattr(settlement, "reason", f"{payment.method} gave no settlement")
                 logger.error("the outcome of payment %s is unknown: %s", payment.reference, reason)
-                aside = await self._put_aside(payment, reason)
+                aside = await self._put_aside(payment, reason, getattr(settlement, "recovery", None))
                 self.events.emit(PaymentUnknown(aside))
                 raise OutcomeUnknown(
                     "The payment was sent and its outcome is not known yet. "
@@ -350,8 +360,9 @@ class Till:
         self.events.emit(PaymentSettled(after))
         return after
 
-    async def _put_aside(self, payment: Payment, reason: str) -> Payment:
-        return await self._move(payment, advance(payment, State.UNKNOWN, reason=reason))
+    async def _put_aside(self, payment: Payment, reason: str, recovery: Recovery | None) -> Payment:
+        after = advance(payment, State.UNKNOWN, reason=reason)
+        return await self._move(payment, after if recovery is None else replace(after, recovery=recovery))
 
     async def _move(self, before: Payment, after: Payment) -> Payment:
         try:
