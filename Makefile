@@ -44,7 +44,7 @@ lock: ## pin the newest of everything into requirements/dev.txt
 	@mv build/lock.txt requirements/dev.txt
 
 clean: ## forget everything that was set up
-	rm -rf $(VENV) $(VENV)-docs build site tests/peers/node_modules
+	rm -rf $(VENV) $(VENV)-docs build site tests/peers/node_modules tests/peers/stripe/node_modules
 
 $(VENV)-docs/.ready: requirements/docs.txt
 	@$(PYTHON) -m venv $(VENV)-docs
