@@ -77,7 +77,8 @@ async def test_every_snippet_runs(shop: str) -> None:
         "url": shop,
         "PaymentUndecided": PaymentUndecided,
     }
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    on_chain, _, _ = PAGE.read_text().partition("## Cards and Link")
+    blocks = re.findall(r"```python\n(.*?)```", on_chain, re.DOTALL)
     assert len(blocks) == 10
     opened: list[Wallet | tempo.TempoAccount] = []
     for block in blocks:
@@ -103,3 +104,16 @@ async def test_the_defaults_are_those_of_the_page() -> None:
     assert f'beside its price: "{defaults["max_fee"]}"' in text
     assert f'how much dearer that may be: "{defaults["slippage"]}"' in text
     assert f"up to `patience` seconds ({inspect.signature(Wallet).parameters['patience'].default:g})" in text
+
+
+async def test_the_snippets_on_cards_make_wallets() -> None:
+    """Each of them ends with a wallet, which has not asked anybody yet."""
+    _, _, on_cards = PAGE.read_text().partition("## Cards and Link")
+    blocks = re.findall(r"```python\n(.*?)```", on_cards, re.DOTALL)
+    assert len(blocks) == 2
+    namespace: dict[str, Any] = {"Wallet": Wallet}
+    for block in blocks:
+        await run(block.replace("sk_…", "sk_test_0123456789").replace("pm_…", "pm_card_visa"), namespace)
+        wallet = namespace.pop("wallet")
+        assert isinstance(wallet, Wallet)
+        await wallet.aclose()
