@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import coinslot
-from coinslot.cli import account, pay, sandbox
+from coinslot.cli import account, link, pay, sandbox
 from coinslot.cli.output import failed
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.command("pay", epilog=pay.EPILOG)(pay.pay)
 app.add_typer(account.app, name="account")
+app.add_typer(link.app, name="link")
 app.add_typer(sandbox.app, name="sandbox")
 
 

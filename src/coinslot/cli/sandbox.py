@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,3 +37,71 @@ def tempo(
     from coinslot.sandbox.tempo import serve
 
     serve(port=port, chain_id=chain_id, hardfork=hardfork, echo=typer.echo)
+
+
+@app.command()
+def link(
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
+    ] = 4280,
+    state: Annotated[
+        str, typer.Option(metavar="FILE", help="What keeps everything; ':memory:' keeps nothing.")
+    ] = "coinslot-link.db",
+    stripe_url: Annotated[
+        str | None, typer.Option("--stripe-url", metavar="URL", help="A Stripe API to draw tokens from.")
+    ] = None,
+    stripe_key: Annotated[
+        str | None,
+        typer.Option(
+            "--stripe-key", metavar="KEY", envvar="LINK_SANDBOX_STRIPE_KEY", help="A test key there."
+        ),
+    ] = None,
+    draw: Annotated[
+        Literal["issued", "granted"],
+        typer.Option(metavar="HOW", help="granted if the key is the seller's, not the agent's."),
+    ] = "issued",
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Allow every login, and approve every request.")
+    ] = False,
+) -> None:
+    """Run a Link wallet until Ctrl-C. You are its user, on the pages that it serves.
+
+    It is for `coinslot link`, and for link-cli.
+    """
+    from coinslot.sandbox.link import serve
+
+    serve(
+        port=port,
+        state=state,
+        stripe_url=stripe_url,
+        stripe_key=stripe_key,
+        draw=draw,
+        unattended=unattended,
+        echo=typer.echo,
+    )
+
+
+@app.command()
+def stripe(
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
+    ] = 12111,
+    state: Annotated[
+        str, typer.Option(metavar="FILE", help="Where everything is kept; :memory: keeps nothing.")
+    ] = "coinslot-stripe.db",
+    chain: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A Tempo node on this machine, to watch for deposits."),
+    ] = None,
+    rate_limit: Annotated[
+        float | None,
+        typer.Option("--rate-limit", metavar="N", min=1, help="Requests a second; Stripe's is 25."),
+    ] = None,
+) -> None:
+    """Run Stripe's API for machine payments until Ctrl-C. A restart on the same file loses nothing.
+
+    Clients take its address in place of https://api.stripe.com; a browser finds the payments there.
+    """
+    from coinslot.sandbox.stripe import serve
+
+    serve(port=port, state=state, chain=chain, rate_limit=rate_limit, echo=typer.echo)
