@@ -24,6 +24,8 @@ COMMANDS = [
     ("account", "delete"),
     ("sandbox",),
     ("sandbox", "tempo"),
+    ("sandbox", "stripe"),
+    ("sandbox", "link"),
 ]
 
 HEAVY = (
