@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,6 +25,7 @@ from coinslot.sandbox.link.tokens import Draw, TokenSource
 from coinslot.sandbox.link.wallet import Wallet
 from coinslot.sandbox.link.wallet_api import WalletAPI
 from coinslot.sandbox.tempo.http import HOST, listen
+from coinslot.sandbox.threads import Threaded
 
 
 class LinkSandbox:
@@ -133,52 +132,16 @@ class LinkSandbox:
         await self.stop()
 
 
-class ThreadedLinkSandbox:
+class ThreadedLinkSandbox(Threaded[LinkSandbox]):
     """The same on a thread of its own. Its settings are those of `sandbox`, which must not be started."""
 
     def __init__(self, sandbox: LinkSandbox | None = None) -> None:
-        self._sandbox = sandbox if sandbox is not None else LinkSandbox()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        super().__init__(sandbox if sandbox is not None else LinkSandbox(), "coinslot-link")
 
     @property
     def url(self) -> str:
         """The base URL of both APIs and of the pages. Raises `ConfigurationError` before `start`."""
         return self._sandbox.url
-
-    def start(self) -> None:
-        """Start it. Returns when it answers."""
-        if self._thread is not None:
-            raise ConfigurationError("the Link sandbox is running already")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="coinslot-link", daemon=True)
-        self._thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(self._sandbox.start(), self._loop).result()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop it. Stopping what does not run does nothing."""
-        if self._loop is None or self._thread is None:
-            return
-        try:
-            asyncio.run_coroutine_threadsafe(self._sandbox.stop(), self._loop).result()
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._loop = self._thread = None
-
-    def __enter__(self) -> ThreadedLinkSandbox:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 async def _answer(_request: Request, error: Exception) -> Response:

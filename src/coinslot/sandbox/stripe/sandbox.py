@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -26,6 +25,7 @@ from coinslot.sandbox.stripe.limits import RateLimit
 from coinslot.sandbox.stripe.state import Settings, State
 from coinslot.sandbox.stripe.store import MEMORY, Store
 from coinslot.sandbox.tempo.http import listen
+from coinslot.sandbox.threads import Threaded
 
 RETRY_DELAYS: Final = (5.0, 60.0, 600.0)
 """Seconds between the attempts to deliver a webhook."""
@@ -155,7 +155,7 @@ class StripeSandbox:
         )
 
 
-class ThreadedStripeSandbox:
+class ThreadedStripeSandbox(Threaded[StripeSandbox]):
     """A `StripeSandbox` with a thread and an event loop of its own, for any code.
 
         with ThreadedStripeSandbox() as sandbox:
@@ -177,7 +177,7 @@ class ThreadedStripeSandbox:
         poll_interval: float = 0.5,
         rate_limit: float | None = None,
     ) -> None:
-        self._sandbox = StripeSandbox(
+        sandbox = StripeSandbox(
             port=port,
             state=state,
             chain=chain,
@@ -188,8 +188,7 @@ class ThreadedStripeSandbox:
             poll_interval=poll_interval,
             rate_limit=rate_limit,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        super().__init__(sandbox, "coinslot-stripe")
 
     @property
     def url(self) -> str:
@@ -199,40 +198,6 @@ class ThreadedStripeSandbox:
     def account(self, name: str = SELLER) -> Keys:
         """The keys of an account, as `StripeSandbox.account`."""
         return self._sandbox.account(name)
-
-    def start(self) -> None:
-        """Start the thread and the sandbox. Returns when it answers."""
-        if self._loop is not None:
-            raise SandboxError("the Stripe sandbox is running already")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="coinslot-stripe", daemon=True)
-        self._thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(self._sandbox.start(), self._loop).result()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop all of it. Stopping what does not run does nothing."""
-        if self._loop is None or self._thread is None:
-            return
-        try:
-            asyncio.run_coroutine_threadsafe(self._sandbox.stop(), self._loop).result()
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._loop = self._thread = None
-
-    def __enter__(self) -> ThreadedStripeSandbox:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _prepare(state: State) -> None:

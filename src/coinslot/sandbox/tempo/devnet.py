@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -30,6 +29,7 @@ from coinslot.sandbox.tempo.jsonrpc import RPCError
 from coinslot.sandbox.tempo.mainnet import MAINNET, USDC_E, add_usdc_e
 from coinslot.sandbox.tempo.market import open_market
 from coinslot.sandbox.tempo.node import Node
+from coinslot.sandbox.threads import Threaded
 
 CHAIN_IDS: Final = (42431, MAINNET)
 """Tempo's testnet (Moderato) and mainnet: clients know no others."""
@@ -192,7 +192,7 @@ class Devnet:
         await self.stop()
 
 
-class ThreadedDevnet:
+class ThreadedDevnet(Threaded[Devnet]):
     """A `Devnet` with a thread and an event loop of its own, for synchronous code and for any event loop.
 
         with ThreadedDevnet() as devnet:
@@ -204,72 +204,46 @@ class ThreadedDevnet:
     def __init__(
         self, *, port: int = 0, chain_id: int = 42431, hardfork: str = "T0", anvil: Path | None = None
     ) -> None:
-        self._devnet = Devnet(port=port, chain_id=chain_id, hardfork=hardfork, anvil=anvil)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        devnet = Devnet(port=port, chain_id=chain_id, hardfork=hardfork, anvil=anvil)
+        super().__init__(devnet, "coinslot-devnet")
 
     @property
     def chain_id(self) -> int:
         """The chain's id."""
-        return self._devnet.chain_id
+        return self._sandbox.chain_id
 
     @property
     def accounts(self) -> tuple[PrivateKey, ...]:
         """Ten keys that hold plenty of every token. The whole world knows them."""
-        return self._devnet.accounts
+        return self._sandbox.accounts
 
     @property
     def hardfork(self) -> str:
         """The chain's hardfork."""
-        return self._devnet.hardfork
+        return self._sandbox.hardfork
 
     @property
     def sponsor(self) -> PrivateKey:
         """The key with which the fee payer service pays. It holds plenty of every token."""
-        return self._devnet.sponsor
+        return self._sandbox.sponsor
 
     @property
     def rpc_url(self) -> str:
         """The front's URL. Raises `DevnetError` before `start`."""
-        return self._devnet.rpc_url
+        return self._sandbox.rpc_url
 
     @property
     def node_pid(self) -> int:
         """The node's process. Raises `DevnetError` before `start`."""
-        return self._devnet.node_pid
-
-    def start(self) -> None:
-        """Start the thread, the node and the front. Returns when they answer."""
-        if self._loop is not None:
-            raise DevnetError("the devnet is running already")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="coinslot-devnet", daemon=True)
-        self._thread.start()
-        try:
-            self._wait_for(self._devnet.start())
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop all of it. Stopping what does not run does nothing."""
-        if self._loop is None or self._thread is None:
-            return
-        try:
-            self._wait_for(self._devnet.stop())
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._loop = self._thread = None
+        return self._sandbox.node_pid
 
     def fund(self, address: str) -> None:
         """Give `address` a million of every token. It has them on return. Raises `DevnetError`."""
-        self._wait_for(self._devnet.fund(address))
+        self._wait_for(self._sandbox.fund(address))
 
     async def afund(self, address: str) -> None:
         """The same, for asynchronous code in any event loop."""
-        await self._devnet.fund(address)
+        await self._sandbox.fund(address)
 
     def authorize_key(
         self,
@@ -282,27 +256,18 @@ class ThreadedDevnet:
     ) -> None:
         """`Devnet.authorize_key`; the key may sign on return."""
         self._wait_for(
-            self._devnet.authorize_key(root, key_address, key_type=key_type, expiry=expiry, limits=limits)
+            self._sandbox.authorize_key(root, key_address, key_type=key_type, expiry=expiry, limits=limits)
         )
 
     def revoke_key(self, root: SigningKey, key_address: str) -> None:
         """`Devnet.revoke_key`; the key signs no more on return."""
-        self._wait_for(self._devnet.revoke_key(root, key_address))
+        self._wait_for(self._sandbox.revoke_key(root, key_address))
 
     def _wait_for(self, coroutine: Coroutine[object, object, _Result]) -> _Result:
         if self._loop is None:
             coroutine.close()
             raise DevnetError("the devnet has not been started")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def __enter__(self) -> ThreadedDevnet:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        return self._run(coroutine)
 
 
 async def _finish(server: Server, serving: asyncio.Task[None]) -> None:
