@@ -66,7 +66,7 @@ class Report(Struct, frozen=True):
             for name in dict.fromkeys(found.operation for found in self.operations)
         ]
         title = "Without HTTP: calls a second, the best of many batches (×: ours / theirs)"
-        return [title, "", *_aligned([["", *self.versions, *self._others()], *rows])]
+        return [title, "", *aligned([["", *self.versions, *self._others()], *rows])]
 
     def _routes(self) -> list[str]:
         rates = {(found.route, found.subject): max(found.per_second) for found in self.routes}
@@ -85,7 +85,7 @@ class Report(Struct, frozen=True):
             f"Over HTTP: answers a second, the best of {self.settings['rounds']:.0f} rounds; one worker, "
             f"{self.settings['connections']:.0f} connections (/free: of the same server's free route)"
         )
-        return [title, "", *_aligned([header, *rows])]
+        return [title, "", *aligned([header, *rows])]
 
     def _processor_time(self) -> list[str]:
         """The steadier figure where other programs want the processors too."""
@@ -100,7 +100,7 @@ class Report(Struct, frozen=True):
             for name in self._route_names()
         ]
         title = "Over HTTP: the server's processor time for an answer, in microseconds (×: theirs / ours)"
-        return [title, "", *_aligned([["", *self.versions, *self._others()], *rows])]
+        return [title, "", *aligned([["", *self.versions, *self._others()], *rows])]
 
     def _route_names(self) -> list[str]:
         return list(dict.fromkeys(found.route for found in self.routes))
@@ -119,12 +119,12 @@ class Report(Struct, frozen=True):
         return [NONE if ours is None or rate is None else f"{ours / rate:.2f}" for rate in theirs]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
+    """The first column, or so many, to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if at else cell.ljust(width)
+            cell.ljust(width) if at < left else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

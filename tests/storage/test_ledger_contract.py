@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from coinslot.errors import AlreadyClaimed
-from coinslot.payments.ledger import Ledger, Payment, State
+from coinslot.payments.ledger import Ledger
 from coinslot.payments.method import Recovery
-from ledgers import Clock, make_payment, settled
+from coinslot.payments.payment import Payment, State
+from ledgers import NOW, make_payment, settled
 
 
 async def claim(ledger: Ledger, payment: Payment) -> str:
@@ -39,10 +40,41 @@ async def test_a_payment_is_found_as_it_was_written(ledger: Ledger) -> None:
         settled_at=1.1,
         delivered_at=2.2,
         attempts=3,
+        disputed=True,
         revision=4,
     )
     await ledger.insert(payment)
     assert await ledger.find(payment.challenge_id) == payment
+
+
+async def test_a_payment_is_found_by_its_proof(ledger: Ledger) -> None:
+    """By the proof it came with, in whatever state it is by now."""
+    payment = make_payment()
+    await ledger.insert(payment)
+    assert await ledger.find_by_proof(payment.proof_key) == payment
+    after = settled(payment)
+    assert await ledger.replace(payment, after)
+    assert await ledger.find_by_proof(payment.proof_key) == after
+    assert await ledger.find_by_proof("nobody's") is None
+
+
+async def test_a_payment_is_found_by_the_reference_that_it_has_now(ledger: Ledger) -> None:
+    """The world's name for it may change; the old one finds it no more."""
+    payment = make_payment(reference="before")
+    await ledger.insert(payment)
+    assert await ledger.find_by_reference("before") == payment
+    after = replace(settled(payment), reference="after")
+    assert await ledger.replace(payment, after)
+    assert await ledger.find_by_reference("after") == after
+    assert await ledger.find_by_reference("before") is None
+
+
+async def test_of_one_reference_the_newest_payment_is_found(ledger: Ledger) -> None:
+    """Should the world use a name twice, the later one is meant."""
+    payments = [make_payment(reference="twice", created_at=NOW + at) for at in (1, 3, 2)]
+    for payment in payments:
+        await ledger.insert(payment)
+    assert await ledger.find_by_reference("twice") == payments[1]
 
 
 async def test_absent_members_stay_absent(ledger: Ledger) -> None:
@@ -212,101 +244,6 @@ async def test_a_cancelled_write_is_done_and_harms_no_other(ledger: Ledger) -> N
     for task in tasks[::2]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await ledger.insert(make_payment())  # what was asked before this is done before this
-    found = await asyncio.gather(*(ledger.find(payment.challenge_id) for payment in payments))
-    assert found == payments
-
-
-async def test_a_lease_keeps_others_out(ledger: Ledger) -> None:
-    """While one holds it, nobody else gets it; another challenge's lease is free."""
-    assert await ledger.lease("c", "one", 10)
-    assert not await ledger.lease("c", "two", 10)
-    assert await ledger.lease("d", "two", 10)
-
-
-async def test_of_a_hundred_that_want_a_lease_one_gets_it(ledger: Ledger) -> None:
-    """A hundred tasks at once: exactly one is let in."""
-    answers = await asyncio.gather(*(ledger.lease("c", f"owner {n}", 10) for n in range(100)))
-    assert answers.count(True) == 1
-
-
-async def test_nobody_works_beside_the_holder_of_a_lease(ledger: Ledger) -> None:
-    """Tasks that take the lease, work, and give it back are never two at work at once."""
-    working: set[str] = set()
-    done: list[str] = []
-
-    async def work(owner: str) -> None:
-        while not await ledger.lease("c", owner, 10):
+    for payment in payments:
+        while await ledger.find(payment.challenge_id) != payment:
             await asyncio.sleep(0.001)
-        working.add(owner)
-        assert working == {owner}
-        await asyncio.sleep(0)
-        working.remove(owner)
-        done.append(owner)
-        await ledger.release("c", owner)
-
-    await asyncio.gather(*(work(f"owner {n}") for n in range(10)))
-    assert len(done) == 10
-
-
-async def test_a_lease_lapses_at_its_time(ledger: Ledger, clock: Clock) -> None:
-    """It holds until its last moment, and from then on it is anybody's."""
-    assert await ledger.lease("c", "one", 10)
-    clock.now += 9.75
-    assert not await ledger.lease("c", "two", 10)
-    clock.now += 0.25
-    assert await ledger.lease("c", "two", 10)
-    assert not await ledger.lease("c", "one", 10)
-
-
-async def test_a_renewal_counts_from_when_it_was_made(ledger: Ledger, clock: Clock) -> None:
-    """A renewed lease holds for its new time, which may end sooner than the old one."""
-    assert await ledger.lease("c", "one", 10)
-    clock.now += 9
-    assert await ledger.lease("c", "one", 10)
-    clock.now += 9
-    assert not await ledger.lease("c", "two", 10)
-    assert await ledger.lease("c", "one", 2)
-    clock.now += 2
-    assert await ledger.lease("c", "two", 10)
-
-
-async def test_a_lapsed_lease_can_be_renewed_if_nobody_took_it(ledger: Ledger, clock: Clock) -> None:
-    """Who was late, but alone, goes on."""
-    assert await ledger.lease("c", "one", 10)
-    clock.now += 100
-    assert await ledger.lease("c", "one", 10)
-    assert not await ledger.lease("c", "two", 10)
-
-
-async def test_a_released_lease_is_free(ledger: Ledger) -> None:
-    """What was given back can be taken at once."""
-    assert await ledger.lease("c", "one", 10)
-    await ledger.release("c", "one")
-    assert await ledger.lease("c", "two", 10)
-
-
-async def test_only_its_owner_can_release_a_lease(ledger: Ledger) -> None:
-    """Somebody else's release, and the release of a lease that is not there, do nothing."""
-    assert await ledger.lease("c", "one", 10)
-    await ledger.release("c", "two")
-    await ledger.release("d", "two")
-    assert not await ledger.lease("c", "two", 10)
-
-
-async def test_who_lost_a_lease_cannot_release_its_heir(ledger: Ledger, clock: Clock) -> None:
-    """A late release by the old owner leaves the new owner's lease alone."""
-    assert await ledger.lease("c", "one", 10)
-    clock.now += 10
-    assert await ledger.lease("c", "two", 10)
-    await ledger.release("c", "one")
-    assert not await ledger.lease("c", "three", 10)
-
-
-async def test_many_lapsed_leases_do_not_get_in_the_way(ledger: Ledger, clock: Clock) -> None:
-    """Of a crowd of leases that lapsed, each can be taken anew, once."""
-    challenges = [f"c{n}" for n in range(100)]
-    assert all([await ledger.lease(challenge, "one", 10) for challenge in challenges])
-    clock.now += 10
-    assert all([await ledger.lease(challenge, "two", 10) for challenge in challenges])
-    assert not any([await ledger.lease(challenge, "one", 10) for challenge in challenges])

@@ -1,16 +1,25 @@
-"""`open_ledger`: which URL makes which ledger, and what the others are told."""
+"""`open_ledger` and `open_cache`: which URL makes which store, and what the others are told."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import coinslot.storage
 from coinslot.errors import ConfigurationError
-from coinslot.storage import MemoryLedger, SQLiteLedger, open_ledger
+from coinslot.storage import (
+    MemoryCache,
+    MemoryLedger,
+    PostgresLedger,
+    RedisCache,
+    SQLiteLedger,
+    open_cache,
+    open_ledger,
+)
 from ledgers import make_payment
 
 
@@ -18,6 +27,63 @@ from ledgers import make_payment
 def test_memory(url: str) -> None:
     """A ledger in memory is named by its scheme alone."""
     assert isinstance(open_ledger(url), MemoryLedger)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@host/db",
+        "postgres://host",
+        "POSTGRESQL://user@[::1]:5433/db?sslmode=require",
+    ],
+)
+def test_postgres(url: str) -> None:
+    """Both spellings of the scheme name a database; nothing connects to it yet, and `repr` is discreet."""
+    ledger = open_ledger(url)
+    assert isinstance(ledger, PostgresLedger)
+    assert "hunter2" not in repr(ledger)
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@host:6379/0", "REDISS://host", "unix:///run/redis.sock"])
+def test_redis(url: str) -> None:
+    """With TLS or without, or through a socket."""
+    cache = open_cache(url)
+    assert isinstance(cache, RedisCache)
+    assert "hunter2" not in repr(cache)
+
+
+@pytest.mark.parametrize("url", ["memory:", "memory://"])
+def test_a_cache_in_memory(url: str) -> None:
+    """A cache in memory is named by its scheme alone."""
+    assert isinstance(open_cache(url), MemoryCache)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "redis", "memory:hunter2", "sqlite:///hunter2.db", "memcached://hunter2"]
+)
+def test_what_names_no_cache_is_told_what_to_write(url: str) -> None:
+    """The sentence says what there is, and does not repeat what may hold a password."""
+    with pytest.raises(ConfigurationError, match="redis://host:6379/0") as caught:
+        open_cache(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "driver", "extra", "opening"),
+    [
+        ("postgres", "asyncpg", "postgres", lambda: open_ledger("postgresql://host/db")),
+        ("redis", "redis", "redis", lambda: open_cache("redis://host")),
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named_with_its_extra(
+    module: str, driver: str, extra: str, opening: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error comes when the ledger is made, and says what to install."""
+    for name in [name for name in sys.modules if name.startswith(f"coinslot.storage.{module}")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(ConfigurationError, match=rf"pip install 'coinslot\[{extra}\]'"):
+        opening()
 
 
 async def test_three_slashes_name_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,8 +111,8 @@ def test_four_slashes_name_an_absolute_path(tmp_path: Path) -> None:
         ("", '"sqlite:///coinslot.db"'),
         ("coinslot.db", '"sqlite:///coinslot.db"'),
         ("mysql://root:hunter2@host/db", '"sqlite:///coinslot.db"'),
-        ("postgresql://root:hunter2@host/db", "no PostgreSQL ledger"),
         ("redis://:hunter2@host", "may forget"),
+        ("postgres+asyncpg://root:hunter2@host/db", '"postgresql://user:password@host/database"'),
         ("memory:hunter2", 'write "memory:"'),
         ("sqlite:coinslot.db", "three slashes"),
         ("sqlite://coinslot.db", "three slashes"),
@@ -76,13 +142,14 @@ def test_a_python_without_sqlite_is_told_so(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_ledger_in_memory_loads_no_database() -> None:
-    """Neither the package nor a memory ledger imports sqlite3."""
+    """Neither the package nor what is in memory imports a driver."""
     program = (
-        "import sys, coinslot.storage as s; s.open_ledger('memory:'); print('sqlite3' in sys.modules);"
-        "s.SQLiteLedger; print('sqlite3' in sys.modules)"
+        "import sys, coinslot.storage as s; s.open_ledger('memory:'); s.open_cache('memory:');"
+        "print({'sqlite3', 'asyncpg', 'redis'} & set(sys.modules)); s.SQLiteLedger;"
+        "print('sqlite3' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["False", "True"]
+    assert ran.stdout.split() == ["set()", "True"]
 
 
 def test_public_names() -> None:

@@ -1,4 +1,4 @@
-"""Several processes on one file, processes that are killed, and processes that fork."""
+"""Several processes on one ledger, processes that are killed, and processes that fork."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from coinslot.storage import SQLiteLedger
+from coinslot.storage import PostgresLedger, SQLiteLedger
 from ledgers import Clock, make_payment
+from postgres import PostgresServer
 
 TESTS = Path(__file__).parents[1]
 
@@ -24,16 +25,32 @@ import asyncio, json, os, random, subprocess, sys, time
 from msgspec.structs import replace
 from ledgers import make_payment, settled
 from coinslot.errors import AlreadyClaimed
-from coinslot.storage import SQLiteLedger
-ledger = SQLiteLedger(sys.argv[1], patience=60)
+from coinslot.storage import PostgresLedger, SQLiteLedger
+is_file = not sys.argv[1].startswith("postgresql:")
+ledger = (SQLiteLedger if is_file else PostgresLedger)(sys.argv[1], patience=60)
 """
 
 
-def start(program: str, path: Path) -> subprocess.Popen[bytes]:
-    """A Python process that runs the program on the ledger at `path`."""
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A path or a URL where there is no ledger yet, of every kind that processes can share."""
+    if request.param == "sqlite":
+        return str(tmp_path / "ledger.db")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+def ledger_at(place: str) -> SQLiteLedger | PostgresLedger:
+    """The ledger there."""
+    kind = PostgresLedger if place.startswith("postgresql:") else SQLiteLedger
+    return kind(place, patience=60)
+
+
+def start(program: str, place: str | Path) -> subprocess.Popen[bytes]:
+    """A Python process that runs the program on the ledger at that path or URL."""
     paths = [str(TESTS), *filter(None, sys.path)]
     return subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + program, str(path)],
+        [sys.executable, "-c", PRELUDE + program, str(place)],
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )
@@ -46,15 +63,16 @@ def finish(process: subprocess.Popen[bytes]) -> bytes:
     return output
 
 
-def check_integrity(path: Path) -> None:
+def check_integrity(path: str | Path) -> None:
+    if str(path).startswith("postgresql:"):
+        return  # a server sees to that by itself
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-async def test_processes_share_unique_keys_and_revisions(tmp_path: Path) -> None:
+async def test_processes_share_unique_keys_and_revisions(place: str) -> None:
     """Three processes want the same payments and add to the same one: each is won once, no step is lost."""
-    path = tmp_path / "ledger.db"
     program = """
 async def claim(number):
     try:
@@ -83,22 +101,21 @@ async def main():
 
 asyncio.run(main())
 """
-    processes = [start(program, path) for _ in range(3)]
+    processes = [start(program, place) for _ in range(3)]
     won = [json.loads(finish(process)) for process in processes]
     assert sorted(chain(*won)) == list(range(150))
-    ledger = SQLiteLedger(path)
+    ledger = ledger_at(place)
     await ledger.open()
     shared = await ledger.find("shared")
     await ledger.close()
     assert shared is not None
     assert (shared.attempts, shared.revision) == (30, 30)
-    check_integrity(path)
+    check_integrity(place)
 
 
 @pytest.mark.parametrize("lines", [1, 40, 400])
-async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, lines: int) -> None:
+async def test_what_was_acknowledged_survives_a_kill(place: str, lines: int) -> None:
     """A process that is killed in the midst of its writes leaves every one that it was told of."""
-    path = tmp_path / "ledger.db"
     program = """
 async def pay(worker):
     for number in range(100_000):
@@ -114,14 +131,14 @@ async def main():
 
 asyncio.run(main())
 """
-    process = start(program, path)
+    process = start(program, place)
     assert process.stdout is not None
     told = [process.stdout.readline() for _ in range(lines)]
     process.send_signal(signal.SIGKILL)
     told += process.stdout.read().splitlines(keepends=True)
     process.wait()
     process.stdout.close()
-    ledger = SQLiteLedger(path)
+    ledger = ledger_at(place)
     await ledger.open()
     for line in told:
         if line.endswith(b"\n"):  # the kill may cut the last one short
@@ -132,7 +149,7 @@ asyncio.run(main())
     assert len(told) >= lines
     await ledger.insert(make_payment())
     await ledger.close()
-    check_integrity(path)
+    check_integrity(place)
 
 
 async def test_a_killed_process_leaves_its_leases_to_lapse(tmp_path: Path, clock: Clock) -> None:
@@ -140,8 +157,8 @@ async def test_a_killed_process_leaves_its_leases_to_lapse(tmp_path: Path, clock
     path = tmp_path / "ledger.db"
     program = """
 async def main():
+    ledger = SQLiteLedger(sys.argv[1], clock=lambda: float(os.environ["NOW"]))
     await ledger.open()
-    ledger._clock = lambda: float(os.environ["NOW"])
     assert await ledger.lease("c", "the dead", 10)
     os.kill(os.getpid(), 9)
 
@@ -191,6 +208,35 @@ else:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM payments").fetchone() == (220,)
     check_integrity(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+async def test_a_fork_leaves_the_parents_connections_alone(postgres: PostgresServer) -> None:
+    """A child connects anew, and its end does not end what its parent is connected with."""
+    program = """
+async def insert(name):
+    await asyncio.gather(*(ledger.insert(make_payment(challenge_id=f"{name}{n}", proof_key=f"{name}{n}"))
+                           for n in range(20)))
+    return (await ledger._pools.get())._pool
+
+parents = asyncio.new_event_loop()
+parents.run_until_complete(ledger.open())
+pool = parents.run_until_complete(insert("before"))
+connected = pool.get_size()
+pid = os.fork()
+if pid:
+    assert os.waitpid(pid, 0)[1] == 0
+    assert parents.run_until_complete(insert("parent")) is pool
+    assert pool.get_size() == connected > 0
+    parents.run_until_complete(ledger.close())
+    parents.close()
+else:
+    assert asyncio.run(insert("child")) is not pool
+    sys.exit()
+"""
+    url = postgres.new_database()
+    finish(start(program, url))
+    assert postgres.query("SELECT count(*) FROM coinslot.payments", url) == "60"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

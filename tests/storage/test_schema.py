@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coinslot.errors import ConfigurationError
-from coinslot.payments.ledger import State
+from coinslot.payments.payment import State
 from coinslot.storage import schema
 
 
@@ -54,7 +54,7 @@ def insert(connection: sqlite3.Connection, **members: object) -> None:
 def test_an_empty_file_gets_every_table(migrated: sqlite3.Connection) -> None:
     """After migration the file has its tables and says which migration was the last."""
     names = {name for (name,) in migrated.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert names == {"payments", "leases", "refunds"}
+    assert names == {"payments", "leases", "refunds", "answers", "records"}
     assert schema.version(migrated) == len(schema.MIGRATIONS)
 
 
@@ -136,7 +136,7 @@ def test_many_can_migrate_one_file_at_once(tmp_path: Path) -> None:
 
 def test_the_table_takes_every_state_and_no_other(migrated: sqlite3.Connection) -> None:
     """The CHECK on `payments.state` knows all the states of the code."""
-    for number, state in enumerate([*State, "unapplied"]):
+    for number, state in enumerate(State):
         insert(migrated, challenge_id=f"c{number}", proof_key=f"p{number}", state=str(state))
     with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         insert(migrated, challenge_id="d", proof_key="q", state="paid")
@@ -152,7 +152,10 @@ def test_challenges_and_proofs_are_unique(migrated: sqlite3.Connection, keys: di
 
 def test_a_refund_belongs_to_a_payment_and_has_a_key_of_its_own(migrated: sqlite3.Connection) -> None:
     """Refunds of nothing, with a state that does not exist, or with a used key are refused."""
-    refund = "INSERT INTO refunds VALUES (?, ?, '5', ?, NULL, ?, 1.0, 1.0)"
+    refund = (
+        "INSERT INTO refunds (id, challenge_id, amount, state, key, created_at, updated_at) "
+        "VALUES (?, ?, '5', ?, ?, 1.0, 1.0)"
+    )
     insert(migrated)
     migrated.execute(refund, ("r1", "c", "requested", "k1"))
     for bad, reason in (
@@ -166,7 +169,9 @@ def test_a_refund_belongs_to_a_payment_and_has_a_key_of_its_own(migrated: sqlite
 
 def test_payments_are_found_by_state_without_a_scan(migrated: sqlite3.Connection) -> None:
     """The index that recovery and reports go by is used."""
-    query = "EXPLAIN QUERY PLAN SELECT * FROM payments WHERE state = 'unknown' ORDER BY created_at"
+    query = (
+        "EXPLAIN QUERY PLAN SELECT * FROM payments WHERE state = 'unknown' ORDER BY created_at, challenge_id"
+    )
     plan = " ".join(str(row) for row in migrated.execute(query))
     assert "payments_by_state" in plan
     assert "TEMP B-TREE" not in plan

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from coinslot.errors import AlreadyClaimed, ConfigurationError, LedgerError
-from coinslot.payments.ledger import Payment
 from coinslot.payments.method import Recovery
+from coinslot.payments.payment import Payment
 from coinslot.storage import SQLiteLedger, schema
 from ledgers import Clock, make_payment, settled
 

@@ -1,79 +1,22 @@
 """The ledger: where the truth about every payment is kept, and the contract that a store of it fulfils.
 
-A `Payment` is one row. It is inserted once, in state `settling`, and from then on only replaced, each time by
-compare-and-set on its `revision`. Two keys are unique and never expire: the challenge and the proof.
-
-A *lease* keeps concurrent work on one challenge out. It is short, it is renewed while somebody works, and it
-lapses if they die. Losing one costs a wait; it never decides whether money moved. The row does.
+Beside the payments a ledger keeps their refunds, answers to be given again, what methods note for themselves
+(`Records`), and the leases that keep concurrent work on one challenge out.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Protocol
 
-from msgspec import Struct
-
-from coinslot.payments.method import Proof, Recovery
-
-
-class State(StrEnum):
-    """Where a payment is in its life. `coinslot.payments.states` has the table of moves."""
-
-    SETTLING = "settling"
-    UNKNOWN = "unknown"
-    SETTLED = "settled"
-    DELIVERED = "delivered"
-    UNDELIVERED = "undelivered"
-    FAILED = "failed"
+from coinslot.payments.answers import Answers
+from coinslot.payments.books import Books
+from coinslot.payments.leases import Leases
+from coinslot.payments.payment import Payment
+from coinslot.payments.records import Records
+from coinslot.payments.refunds import RefundLedger
 
 
-class Payment(Struct, frozen=True, kw_only=True):
-    """One payment, as the ledger keeps it. Times are Unix seconds; amounts are base units.
-
-    `fingerprint` is SHA-256(challenge id ‖ canonical payload); `route` is what was
-    bought (`GET /paid`); `receipt` is the receipt's header value once
-    settled; `attempts` counts deliveries begun.
-    """
-
-    challenge_id: str
-    proof_key: str
-    fingerprint: bytes
-    method: str
-    intent: str
-    route: str
-    state: State
-    amount: int
-    currency: str
-    reference: str
-    created_at: float
-    expires_at: float
-    recipient: str | None = None
-    payer: str | None = None
-    external_id: str | None = None
-    recovery: Recovery = Recovery()
-    receipt: str | None = None
-    reason: str | None = None
-    settled_at: float | None = None
-    delivered_at: float | None = None
-    attempts: int = 0
-    revision: int = 0
-
-    @property
-    def proof(self) -> Proof:
-        """The proof as it was written down before settlement."""
-        return Proof(
-            key=self.proof_key,
-            reference=self.reference,
-            amount=self.amount,
-            currency=self.currency,
-            recipient=self.recipient,
-            payer=self.payer,
-            recovery=self.recovery,
-        )
-
-
-class Ledger(Protocol):
+class Ledger(RefundLedger, Answers, Records, Books, Leases, Protocol):
     """A store of payments. Those that come with Coinslot are in `coinslot.storage`.
 
     Calls may come from any number of tasks and event loops, and from several processes where the store can be
@@ -82,8 +25,14 @@ class Ledger(Protocol):
     Any may raise `LedgerError` when the store cannot answer. A write that ended so, or whose caller was
     cancelled, may still have been done: `find` tells.
 
-    What `insert` and `replace` returned for is durable: it survives a crash of the process and, where the
-    store has a disk, of the machine. A lease need only survive the processes that it keeps out.
+    What a call wrote is durable when it returns: it survives a crash of the process and, where the store has
+    a disk, of the machine. Leases are not: one need only survive the processes that it keeps out. What is
+    written is read as it was, to the last base unit and the last character; what a store cannot hold (text
+    that is not Unicode, say) is a `LedgerError`, and nobody else's.
+
+    Payments, refunds and records stay until somebody deletes them. Leases and answers end, by the store's
+    clock: that of the machine in memory and SQLite, the database's own in PostgreSQL. What has ended is
+    cleared away by what comes.
     """
 
     async def open(self) -> None:
@@ -101,6 +50,14 @@ class Ledger(Protocol):
         """The payment for this challenge."""
         ...
 
+    async def find_by_proof(self, proof_key: str) -> Payment | None:
+        """The payment with this proof."""
+        ...
+
+    async def find_by_reference(self, reference: str) -> Payment | None:
+        """The payment that the world knows by this reference; the newest, should there be several."""
+        ...
+
     async def insert(self, payment: Payment) -> None:
         """Write down a new payment. Raises `AlreadyClaimed` if its challenge or its proof has one.
 
@@ -115,16 +72,4 @@ class Ledger(Protocol):
         `after` has the same challenge and proof, and a revision of one more; `ValueError` if it does not. Of
         any number of replacements of one revision, one is written.
         """
-        ...
-
-    async def lease(self, challenge_id: str, owner: str, seconds: float) -> bool:
-        """Take the lease, or renew it if `owner` holds it; False while somebody else does.
-
-        It lapses `seconds` from now by the wall clock, whatever was left of it before. A lapsed lease is
-        anybody's.
-        """
-        ...
-
-    async def release(self, challenge_id: str, owner: str) -> None:
-        """Give the lease back. Does nothing if `owner` does not hold it."""
         ...

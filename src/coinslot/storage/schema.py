@@ -4,7 +4,7 @@ A file carries the number of its last migration in `PRAGMA user_version`, and a 
 `PRAGMA application_id`. Both change in the same transaction as the tables. A migration that was released is
 never edited: the next change is the next entry.
 
-The statements are PostgreSQL's as well, but for one word: what is BLOB here is BYTEA there.
+The statements are PostgreSQL's as well, but for two words (`postgres_schema`).
 """
 
 from __future__ import annotations
@@ -70,6 +70,39 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX refunds_by_payment ON refunds (challenge_id)",
         "CREATE INDEX refunds_by_state ON refunds (state, created_at)",
+    ),
+    (
+        "DROP INDEX payments_by_state",
+        "CREATE INDEX payments_by_state ON payments (state, created_at, challenge_id)",
+        "CREATE INDEX payments_by_time ON payments (created_at, challenge_id)",
+        "CREATE INDEX payments_by_reference ON payments (reference, created_at)",
+        "ALTER TABLE refunds ADD COLUMN reason TEXT",
+        "ALTER TABLE refunds ADD COLUMN recovery BLOB",
+        "ALTER TABLE refunds ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX refunds_by_reference ON refunds (reference, created_at)",
+        """
+        CREATE TABLE answers (
+            challenge_id TEXT NOT NULL PRIMARY KEY,
+            key          BLOB NOT NULL,
+            status       INTEGER NOT NULL,
+            headers      BLOB NOT NULL,
+            body         BLOB NOT NULL,
+            until        DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX answers_by_time ON answers (until)",
+        """
+        CREATE TABLE records (
+            kind     TEXT NOT NULL,
+            key      TEXT NOT NULL,
+            state    TEXT NOT NULL,
+            due      DOUBLE PRECISION NOT NULL,
+            data     BLOB NOT NULL,
+            revision INTEGER NOT NULL,
+            PRIMARY KEY (kind, key)
+        )
+        """,
+        "CREATE INDEX records_by_state ON records (kind, state, due, key)",
     ),
 )
 

@@ -1,8 +1,9 @@
 """A ledger in an SQLite file: durable, for one machine, any number of processes.
 
-Theory of operation. A writer thread and a reader thread each own a connection. Writes that come at once are
-committed together (`sqlite_thread`); reads do not wait for the disk behind them. Nothing runs on the caller's
-event loop, so any number of loops can share one ledger.
+Theory of operation. Up to three threads each own a connection: a writer, a reader, and a reporter for what
+may take long. Writes that come at once are committed together (`sqlite_thread`); reads do not wait for the
+disk behind them, nor for reports. Nothing runs on the caller's event loop, so any number of loops can share
+one ledger.
 
 Forks. A process must not use SQLite on a file that was open when it was forked, not even through a new
 connection: SQLite keeps its locks in a table of the process, the child inherits the table but not the locks,
@@ -13,7 +14,6 @@ before a fork, and opens them again when it is next used, on either side.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import sqlite3
 import threading
@@ -23,21 +23,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from coinslot.errors import AlreadyClaimed, LedgerError
-from coinslot.payments.ledger import Payment
-from coinslot.storage import statements
-from coinslot.storage.replacement import check_replacement
+from coinslot.errors import LedgerError
+from coinslot.storage.script import Dialect, Result, Script, Statement
+from coinslot.storage.sql_ledger import Need, SQLLedger
 from coinslot.storage.sqlite_file import SQLiteFile
-from coinslot.storage.sqlite_thread import SQLiteThread, Work
+from coinslot.storage.sqlite_thread import SQLiteThread
 
 T = TypeVar("T")
 
-# Every sixteenth lease clears away up to thirty-two lapsed ones: more than came, so they do not pile up.
-_SWEEP_EVERY: Final = 16
-_SWEEP_LIMIT: Final = 32
+# `wall_clock` and `exact_sum` are given to every connection by `SQLiteFile`.
+DIALECT: Final = Dialect(total="exact_sum({})", day="CAST({} AS INTEGER) / 86400")
+
+_ROLES: Final = {Need.FIND: "reader", Need.REPORT: "reporter"}
 
 
-class SQLiteLedger:
+class SQLiteLedger(SQLLedger):
     """The ledger at `path`, made by `open` if it is not there.
 
     A call waits at most about `patience` seconds for another program's lock, and then raises `LedgerError`.
@@ -47,15 +47,14 @@ class SQLiteLedger:
     def __init__(
         self, path: str | os.PathLike[str], *, patience: float = 5.0, clock: Callable[[], float] = time.time
     ) -> None:
+        super().__init__(DIALECT)
         # Made absolute now: a daemon changes its directory later.
         self.path: Final = Path(path).absolute()
         self._patience = patience
         self._clock = clock
-        self._leases = itertools.count(1)
         self._opened = False
         self._lock = threading.Lock()  # held while the threads are started, stopped or given work
-        self._writer: SQLiteThread | None = None
-        self._reader: SQLiteThread | None = None
+        self._threads: dict[str, SQLiteThread] = {}
         with _registry:
             _ledgers.add(self)
 
@@ -68,9 +67,9 @@ class SQLiteLedger:
         Raises `ConfigurationError` for a file that is another program's or a newer release's, and on a file
         system that cannot hold a ledger.
         """
-        for thread in (self._writing, self._reading):  # the writer first: it makes the file
+        for role in ("writer", "reader"):  # the writer first: it makes the file
             with self._lock:
-                connected = thread().submit(_nothing, durable=False)
+                connected = self._thread(role).submit(_nothing, durable=False)
             await connected
         self._opened = True
 
@@ -78,83 +77,37 @@ class SQLiteLedger:
         """Commit what is queued, close the connections, end the threads."""
         await asyncio.to_thread(self._close)
 
-    async def find(self, challenge_id: str) -> Payment | None:
-        """The payment for this challenge."""
+    async def _run(self, script: Script[T], need: Need) -> T:
+        first = next(script)
 
-        def find(connection: sqlite3.Connection) -> Payment | None:
-            row = connection.execute(statements.FIND, (challenge_id,)).fetchone()
-            return None if row is None else statements.from_row(row)
+        def work(connection: sqlite3.Connection) -> T:
+            return _play(script, first, connection)
 
-        return await self._read(find)
-
-    async def insert(self, payment: Payment) -> None:
-        """Write down a new payment. Raises `AlreadyClaimed`."""
-        row = statements.to_row(payment)
-
-        def insert(connection: sqlite3.Connection) -> None:
-            if connection.execute(statements.INSERT, row).rowcount == 0:
-                by_challenge = connection.execute(statements.IS_CLAIMED, (payment.challenge_id,)).fetchone()
-                raise AlreadyClaimed("challenge" if by_challenge else "proof")
-
-        await self._write(insert, durable=True)
-
-    async def replace(self, before: Payment, after: Payment) -> bool:
-        """Compare-and-set on `before.revision`."""
-        check_replacement(before, after)
-        parameters = statements.to_replacement(before, after)
-
-        def replace(connection: sqlite3.Connection) -> bool:
-            return connection.execute(statements.REPLACE, parameters).rowcount == 1
-
-        return await self._write(replace, durable=True)
-
-    async def lease(self, challenge_id: str, owner: str, seconds: float) -> bool:
-        """Take or renew the lease."""
-
-        def lease(connection: sqlite3.Connection) -> bool:
-            now = self._clock()
-            if next(self._leases) % _SWEEP_EVERY == 0:
-                connection.execute(statements.SWEEP, (now, _SWEEP_LIMIT))
-            parameters = (challenge_id, owner, now + seconds, now)
-            return connection.execute(statements.LEASE, parameters).rowcount == 1
-
-        return await self._write(lease, durable=False)
-
-    async def release(self, challenge_id: str, owner: str) -> None:
-        """Give the lease back, if `owner` has it."""
-
-        def release(connection: sqlite3.Connection) -> None:
-            connection.execute(statements.RELEASE, (challenge_id, owner))
-
-        await self._write(release, durable=False)
-
-    def _read(self, work: Work[T]) -> asyncio.Future[T]:
         with self._lock:
             self._check_open()
-            return self._reading().submit(work, durable=False)
-
-    def _write(self, work: Work[T], *, durable: bool) -> asyncio.Future[T]:
-        with self._lock:
-            self._check_open()
-            return self._writing().submit(work, durable=durable)
+            thread = self._thread(_ROLES.get(need, "writer"))
+            answer = thread.submit(work, durable=need is not Need.HOLD)
+        return await answer
 
     def _check_open(self) -> None:
         if not self._opened:
             raise LedgerError(f"the ledger {self.path} is not open: await its open() first")
 
-    def _reading(self) -> SQLiteThread:
-        if self._reader is None:
-            self._reader = self._start("reader", writes=False)
-        return self._reader
+    def _thread(self, role: str) -> SQLiteThread:
+        thread = self._threads.get(role)
+        if thread is None:
+            thread = self._threads[role] = self._start(role)
+        return thread
 
-    def _writing(self) -> SQLiteThread:
-        if self._writer is None:
-            self._writer = self._start("writer", writes=True)
-        return self._writer
-
-    def _start(self, role: str, *, writes: bool) -> SQLiteThread:
-        create = writes and not self._opened
-        file = SQLiteFile(self.path, writes=writes, create=create, patience=self._patience)
+    def _start(self, role: str) -> SQLiteThread:
+        writes = role == "writer"
+        file = SQLiteFile(
+            self.path,
+            writes=writes,
+            create=writes and not self._opened,
+            patience=self._patience,
+            clock=self._clock,
+        )
         thread = SQLiteThread(file, name=f"coinslot-ledger-{role}")
         weakref.finalize(self, thread.finish)  # a ledger that nobody closed
         return thread
@@ -166,10 +119,9 @@ class SQLiteLedger:
 
     def _stop(self) -> None:
         # The writer is last, because the last connection to close folds the log into the file.
-        for thread in (self._reader, self._writer):
-            if thread is not None:
-                thread.stop()
-        self._reader = self._writer = None
+        for role in ("reporter", "reader", "writer"):
+            if role in self._threads:
+                self._threads.pop(role).stop()
 
     def _before_fork(self) -> None:
         self._lock.acquire()
@@ -177,6 +129,19 @@ class SQLiteLedger:
 
     def _after_fork(self) -> None:
         self._lock.release()
+
+
+def _play(script: Script[T], first: Statement, connection: sqlite3.Connection) -> T:
+    """Run a script, from its first statement on, within the connection's transaction."""
+    statement = first
+    while True:
+        cursor = connection.execute(statement.sql, statement.values)
+        result = Result(rows=cursor.fetchall()) if statement.reads else Result(changed=cursor.rowcount)
+        try:
+            statement = script.send(result)
+        except StopIteration as end:
+            value: T = end.value
+            return value
 
 
 def _nothing(_: sqlite3.Connection) -> None:

@@ -16,12 +16,16 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from coinslot.errors import ConfigurationError, LedgerError
 from coinslot.storage import schema
+
+# KiB that a connection may keep in memory: the upper levels of every index of some million payments.
+_CACHE: Final = 32 * 1024
 
 # How long to pause before trying again what SQLite's own busy handler does not cover.
 _PAUSE: Final = 0.01
@@ -48,14 +52,24 @@ class SQLiteFile:
     """One connection to a ledger's file, made anew whenever it was lost. For use by one thread.
 
     `create` allows the first connection to make and migrate the file. `patience` is how long to wait for
-    other programs' locks, in seconds.
+    other programs' locks, in seconds. Statements can use `wall_clock()`, which is `clock`, and
+    `exact_sum(text)`, which adds up integers of any size.
     """
 
-    def __init__(self, path: Path, *, writes: bool, create: bool, patience: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writes: bool,
+        create: bool,
+        patience: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._writes = writes
         self._create = create
         self._patience = patience
+        self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -139,6 +153,9 @@ class SQLiteFile:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: through the drive's cache, too
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+        connection.create_function("wall_clock", 0, self._clock)
+        connection.create_aggregate("exact_sum", 1, _ExactSum)  # type: ignore[arg-type]  # typeshed has step(self, *args: Never)
         if self._create:
             schema.migrate(connection)
 
@@ -155,6 +172,19 @@ class SQLiteFile:
         except FileNotFoundError:
             return None
         return found.st_dev, found.st_ino
+
+
+class _ExactSum:
+    """SQLite's own `sum` ends at 64 bits."""
+
+    def __init__(self) -> None:
+        self.sum = 0
+
+    def step(self, amount: str) -> None:
+        self.sum += int(amount)
+
+    def finalize(self) -> str:
+        return str(self.sum)
 
 
 def _code(error: sqlite3.Error) -> int:

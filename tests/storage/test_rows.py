@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from coinslot.errors import LedgerError
-from coinslot.payments.ledger import Payment, State
 from coinslot.payments.method import Recovery
-from coinslot.storage.statements import COLUMNS, from_row, to_row
+from coinslot.payments.payment import Payment, State
+from coinslot.storage.rows import PAYMENTS
 from ledgers import make_payment
 
 texts = st.text(max_size=20)
@@ -43,18 +43,18 @@ payments = st.builds(
 @given(payments)
 def test_a_payment_survives_the_way_into_a_row_and_back(payment: Payment) -> None:
     """`from_row` undoes `to_row`."""
-    assert from_row(to_row(payment)) == payment
+    assert PAYMENTS.from_row(PAYMENTS.to_row(payment)) == payment
 
 
 def test_every_member_has_a_column() -> None:
     """A member that is added to `Payment` must be given a column, or it would be lost."""
-    assert set(COLUMNS) == set(Payment.__struct_fields__)
+    assert set(PAYMENTS.columns) == set(Payment.__struct_fields__)
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("state", "unapplied"),
+        ("state", "paid"),
         ("amount", "1e3"),
         ("fingerprint", None),
         ("recovery", 7),
@@ -63,7 +63,7 @@ def test_every_member_has_a_column() -> None:
 )
 def test_a_row_that_cannot_be_read_is_a_ledger_error(column: str, value: object) -> None:
     """A damaged row, or a newer release's, is named as such and not passed on half read."""
-    row: list[object] = list(to_row(make_payment()))
-    row[COLUMNS.index(column)] = value
+    row: list[object] = list(PAYMENTS.to_row(make_payment()))
+    row[PAYMENTS.columns.index(column)] = value
     with pytest.raises(LedgerError, match="newer release"):
-        from_row(row)
+        PAYMENTS.from_row(row)
