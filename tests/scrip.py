@@ -12,7 +12,13 @@ import secrets
 from collections.abc import Callable
 from decimal import Decimal
 
-from coinslot.errors import InvalidPayload, PaymentInsufficient, PaymentUnavailable, VerificationFailed
+from coinslot.errors import (
+    InvalidPayload,
+    PaymentInsufficient,
+    PaymentUnavailable,
+    RefundError,
+    VerificationFailed,
+)
 from coinslot.intents import to_base_units
 from coinslot.payments.method import (
     Failed,
@@ -23,6 +29,7 @@ from coinslot.payments.method import (
     Proof,
     Quote,
     Recovery,
+    Repayment,
     Settled,
     Settlement,
     Unknown,
@@ -126,6 +133,39 @@ class ScripCharge:
         if note in self.mint.spent:
             return Settled(reference=f"scrip-{note}", payer="bearer")
         return NotSent(reason="the note is unspent")
+
+
+class RefundingScrip(ScripCharge):
+    """One that can give change back. What the mint does with the next request can be set here too."""
+
+    def __init__(self, mint: Mint) -> None:
+        super().__init__(mint)
+        self.repaid: dict[str, int] = {}
+        self.drafted = 0
+        self.before: Fault | None = None
+        self.after: Fault | None = None
+
+    async def draft_repayment(self, repayment: Repayment) -> Recovery:
+        """A number that the mint will know it by."""
+        if self.mint.is_down:
+            raise RefundError("the mint is down")
+        self.drafted += 1
+        return Recovery(f"draft {self.drafted}".encode())
+
+    async def repay(self, repayment: Repayment) -> Settlement:
+        """Give it back, once for each key."""
+        if self.before is not None and (answer := self.before(repayment.key)) is not None:
+            return answer
+        self.repaid[repayment.key] = repayment.amount
+        if self.after is not None and (answer := self.after(repayment.key)) is not None:
+            return answer
+        return Settled(reference=f"back-{repayment.key}")
+
+    async def look_up_repayment(self, repayment: Repayment) -> Settlement:
+        """Whether it was given back."""
+        if repayment.key in self.repaid:
+            return Settled(reference=f"back-{repayment.key}")
+        return NotSent(reason="the mint does not know it")
 
 
 class ScripWallet:

@@ -24,9 +24,12 @@
     │   ├── MethodUnsupported       400  method-unsupported
     │   ├── HttpsRequired           403  https-required
     │   ├── NotHonoured             403  payment-undelivered: received, and given up on delivering
+    │   │   └── NotApplied          403  the same, of money that came and is not what was asked
     │   ├── PaymentInProgress       409  payment-in-progress
+    │   ├── RateLimited             429  rate-limited
     │   ├── PaymentUnavailable      503  payment-unavailable: nothing was sent, the credential is still good
     │   └── OutcomeUnknown          503  payment-outcome-unknown: sent, and no answer yet
+    ├── RefundError                 a refund that cannot be made; one sentence says why
     ├── LedgerError                 the ledger could not answer
     │   └── AlreadyClaimed          a challenge or a proof that already has a payment
     └── WalletError                 the wallet would not, or could not, pay
@@ -161,7 +164,11 @@ class ActionRequired(PaymentError):
 
 
 class BadRequest(PaymentError):
-    """Two Payment credentials in one request (draft-httpauth-payment §Multiple Payment Options)."""
+    """A request that could not be right at any price.
+
+    Two Payment credentials (draft-httpauth-payment §Multiple Payment Options), or an `Idempotency-Key` that
+    is none. A price's callable raises it for what it cannot price.
+    """
 
     slug = "bad-request"
 
@@ -184,10 +191,28 @@ class NotHonoured(PaymentError):
     slug = "payment-undelivered"
 
 
+class NotApplied(NotHonoured):
+    """Money came for this challenge that cannot be accepted: too late, or not the right amount.
+
+    `received` is the `coinslot.payments.method.Proof` of what came; it is kept as `unapplied`, for a refund.
+    """
+
+    def __init__(self, detail: str, *, received: object, log: str | None = None) -> None:
+        super().__init__(detail, log=log)
+        self.received = received
+
+
 class PaymentInProgress(PaymentError):
     """Another request is working on this payment right now."""
 
     slug = "payment-in-progress"
+    retry_after = 1
+
+
+class RateLimited(PaymentError):
+    """Too many requests of this kind from one client. What was sent is as good as it was."""
+
+    slug = "rate-limited"
     retry_after = 1
 
 
@@ -203,6 +228,10 @@ class OutcomeUnknown(PaymentError):
 
     slug = "payment-outcome-unknown"
     retry_after = 5
+
+
+class RefundError(CoinslotError):
+    """A refund that cannot be made: too much, not refundable, or nothing to make it with."""
 
 
 class LedgerError(CoinslotError):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.pretty import Pretty
 
 from coinslot.payments.method import Payload, Proof, Recovery
+from coinslot.server.exchange import Request, Response
 
 SECRET = "a-signed-transaction"
 
@@ -19,6 +20,8 @@ SECRET = "a-signed-transaction"
         Recovery(SECRET.encode()),
         Payload(payload={"signature": SECRET}, reference="0xabc"),
         Proof(key="k", reference="r", amount=1, currency="c", recovery=Recovery(SECRET.encode())),
+        Request.create("GET", "/x", query=SECRET, headers={"X-Api-Key": SECRET}, body=SECRET.encode()),
+        Response(status=200, headers=((b"payment-receipt", SECRET.encode()),), body=SECRET.encode()),
     ],
 )
 def test_proofs_are_not_shown(value: object) -> None:

@@ -22,12 +22,13 @@ from coinslot.errors import (
 )
 from coinslot.payments import lease
 from coinslot.payments.events import Events, PaymentDelivered, PaymentSettled, PaymentUndelivered
-from coinslot.payments.ledger import Payment, State
 from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, Settlement, Unknown
 from coinslot.payments.order import Order, fingerprint
+from coinslot.payments.payment import Payment, State
 from coinslot.payments.till import Policy, Sale, Till
 from coinslot.protocol import Binder, Challenge, Credential, JSONObject, Receipt, encode_object
 from coinslot.storage.memory import MemoryLedger
+from coinslot.storage.memory_cache import MemoryCache
 from scrip import Mint, ScripCharge
 
 BINDER = Binder([b"k" * 32])
@@ -454,6 +455,32 @@ async def test_a_lease_is_renewed_while_work_goes_on(
     await sale.delivered()
 
 
+async def test_an_abandoned_lease_lapses_even_if_it_is_being_renewed(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sale that nobody ended while its lease was renewed does not keep its payer out for ever."""
+    monkeypatch.setattr(lease, "RENEW_AFTER", 0.001)
+    renewing, renewed = asyncio.Event(), asyncio.Event()
+    renewals = 0
+    take = counter.ledger.lease
+
+    async def renew(name: str, owner: str, seconds: float) -> bool:
+        nonlocal renewals
+        renewals += 1
+        renewing.set()
+        await renewed.wait()
+        return await take(name, owner, seconds)
+
+    held = lease.Lease(counter.ledger, "a name")
+    await held.take()
+    monkeypatch.setattr(counter.ledger, "lease", renew)
+    await renewing.wait()
+    held.abandon()
+    renewed.set()
+    await asyncio.sleep(0.05)
+    assert renewals == 1
+
+
 class BreaksOnReplace(MemoryLedger):
     """A ledger that cannot write the outcome down."""
 
@@ -532,3 +559,28 @@ async def test_an_answer_from_look_up_of_a_settled_payment_carries_the_world_s_p
     assert sale.payment.payer == "alice"
     assert sale.payment.reference.startswith("block-")
     await sale.delivered()
+
+
+async def test_a_cache_that_is_away_does_not_keep_a_worker_from_starting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The till opens, and says what is missing; payments wait for the cache and are not taken without it."""
+
+    class Away(MemoryCache):
+        """Nobody answers."""
+
+        async def open(self) -> None:
+            raise LedgerError("nobody answers")
+
+        async def lease(self, name: str, owner: str, seconds: float) -> bool:
+            raise LedgerError("nobody answers")
+
+    mint = Mint()
+    till = Till(MemoryLedger(), policy=Policy(), events=Events(), cache=Away())
+    made = Counter(mint, ScripCharge(mint), till, MemoryLedger())
+    await till.open()
+    assert "nobody answers" in caplog.text
+    with pytest.raises(PaymentUnavailable):
+        await till.take(made.order(mint.issue(100)))
+    assert mint.spent == {}
+    await till.close()

@@ -14,7 +14,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from coinslot.payments.ledger import Payment
+from coinslot.payments.asking import Watcher
+from coinslot.payments.payment import Payment
+from coinslot.payments.refunds import Refund
 
 logger = logging.getLogger("coinslot.events")
 
@@ -66,6 +68,25 @@ class PaymentUndelivered(Struct, frozen=True):
     payment: Payment
 
 
+class PaymentUnapplied(Struct, frozen=True):
+    """Money came that pays for nothing: too late, or not what was asked. It should go back."""
+
+    payment: Payment
+
+
+class PaymentDisputed(Struct, frozen=True):
+    """The payer's bank wants the money back, or has let go of it: `payment.disputed` says which."""
+
+    payment: Payment
+
+
+class RefundEnded(Struct, frozen=True):
+    """A refund is done, or has failed."""
+
+    payment: Payment
+    refund: Refund
+
+
 Event: TypeAlias = (
     ChallengeIssued
     | CredentialRefused
@@ -74,23 +95,30 @@ Event: TypeAlias = (
     | PaymentUnknown
     | PaymentDelivered
     | PaymentUndelivered
+    | PaymentUnapplied
+    | PaymentDisputed
+    | RefundEnded
 )
 Subscriber: TypeAlias = Callable[[Event], Awaitable[None] | None]
 
 
 class Events:
-    """The list of subscribers."""
+    """The list of subscribers, and the one `watcher` of what methods are asked, if there is one."""
 
     def __init__(self) -> None:
         self._subscribers: list[tuple[type[Event], Subscriber]] = []
+        self._kinds: set[type[Event]] = set()
+        self.watcher: Watcher | None = None
         self._running: set[asyncio.Future[None]] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._subscribers)
+    def __contains__(self, kind: type[Event]) -> bool:
+        """Whether anybody would hear of an event of this kind. Where not, it need not be made."""
+        return kind in self._kinds
 
     def subscribe(self, kind: type[Event], subscriber: Subscriber) -> None:
         """Call `subscriber` with each event of this kind. It may be a plain function or `async`."""
         self._subscribers.append((kind, subscriber))
+        self._kinds.add(kind)
 
     def emit(self, event: Event) -> None:
         """Tell everybody. Never raises and never waits."""

@@ -1,4 +1,4 @@
-"""A lease on one challenge, kept for as long as somebody works on it."""
+"""A lease that is kept for as long as somebody works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from typing import Final
 
 from coinslot.errors import LedgerError
-from coinslot.payments.ledger import Ledger
+from coinslot.payments.leases import Leases
 
 logger = logging.getLogger("coinslot.payments")
 
@@ -20,17 +20,18 @@ RENEW_AFTER: Final = SECONDS / 3
 class Lease:
     """Holds the lease and renews it on a timer, until `release` or the end of the process."""
 
-    def __init__(self, ledger: Ledger, challenge_id: str) -> None:
-        self._ledger = ledger
-        self._challenge_id = challenge_id
+    def __init__(self, leases: Leases, name: str) -> None:
+        self._leases = leases
+        self._name = name
         self._owner = secrets.token_urlsafe(12)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.Task[None] | None = None
+        self._is_abandoned = False
 
     async def take(self) -> bool:
         """Take it; False while somebody else holds it. Raises `LedgerError`."""
-        if not await self._ledger.lease(self._challenge_id, self._owner, SECONDS):
+        if not await self._leases.lease(self._name, self._owner, SECONDS):
             return False
         self._schedule()
         return True
@@ -40,16 +41,18 @@ class Lease:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._is_abandoned = True
         if self._renewal is not None:
-            self._renewal.cancel()
+            await asyncio.wait([self._renewal])  # or it might arrive after this, and hold it once more
             self._renewal = None
         try:
-            await self._ledger.release(self._challenge_id, self._owner)
+            await self._leases.release(self._name, self._owner)
         except LedgerError as error:
             logger.warning("a lease was not given back and lapses in %.0f s: %s", SECONDS, error)
 
     def abandon(self) -> None:
         """Stop renewing it, from any thread: it lapses."""
+        self._is_abandoned = True  # a renewal that is under way is the last one
         if self._timer is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._timer.cancel)
 
@@ -61,11 +64,12 @@ class Lease:
 
     async def _renew(self) -> None:
         try:
-            held = await self._ledger.lease(self._challenge_id, self._owner, SECONDS)
+            held = await self._leases.lease(self._name, self._owner, SECONDS)
         except LedgerError as error:
             logger.warning("a lease could not be renewed: %s", error)
         else:
             if not held:  # lapsed and taken: the row's revision now decides whose move counts
                 logger.warning("a lease lapsed while its payment was being worked on")
                 return
-        self._schedule()
+        if not self._is_abandoned:
+            self._schedule()

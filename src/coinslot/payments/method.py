@@ -10,16 +10,23 @@ looked for by name, so a method that has no use for one just leaves it out.
     settle     moves the money, at most once for each `Proof.key`        per new payment
     look_up    what became of a proof that was sent                      after a crash or a lost answer
     draw       an offer of its own for one challenge                     per challenge, pure
+    repay      money back to its payer                                   per refund
+    tend       what has to be done between payments                      in the background
+    check      whether its world answers                                 when its health is asked for
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct, field
 
 from coinslot.protocol import Challenge, Credential, JSONObject
+
+if TYPE_CHECKING:
+    from coinslot.payments.desk import Desk
 
 
 class Price(Struct, frozen=True, kw_only=True):
@@ -106,10 +113,12 @@ class Unknown(Struct, frozen=True, kw_only=True):
     """It was sent, or may have been, and there is no answer. `reason` is for the operator's log.
 
     `recovery`, if given, is written down in place of the proof's: what is known by now of where to look.
+    `reference` is the world's name for a refund that is on its way.
     """
 
     reason: str
     recovery: Recovery | None = None
+    reference: str | None = None
 
 
 Settlement: TypeAlias = Settled | Failed | NotSent | Unknown
@@ -149,7 +158,8 @@ class ServerMethod(Protocol):
 
         `credential.payload` is in canonical form and `request` is the decoded challenge request; both the
         challenge's origin and its expiry are already established. Raises a `PaymentError`: a refusal if the
-        proof is bad, `PaymentUnavailable` if the check could not be made.
+        proof is bad, `PaymentUnavailable` if the check could not be made, `NotApplied` if money has come that
+        is for this challenge and cannot be accepted (too late, too little): that is kept for a refund.
         """
         ...
 
@@ -211,6 +221,100 @@ class Completes(Protocol):
 
         `credential` is the one that the proof was made from.
         """
+        ...
+
+
+class Repayment(Struct, frozen=True, kw_only=True):
+    """Money that is to go back. `amount` is in base units, at most what `paid` has.
+
+    `key` is unique for ever: the world is asked under it. `paid` is the payment, whose `reference` is the
+    settled one. `recovery` is what `draft_repayment` returned; `reference` is the world's name for the
+    refund, once it has one.
+    """
+
+    key: str
+    challenge_id: str
+    paid: Proof
+    amount: int
+    recovery: Recovery = Recovery()
+    reference: str | None = None
+
+
+@runtime_checkable
+class Repays(Protocol):
+    """A server method that can send money back."""
+
+    async def draft_repayment(self, repayment: Repayment) -> Recovery:
+        """What it takes to send it once, and to find it again. It is written down before `repay`.
+
+        Raises `RefundError` if it cannot be done; then nothing is written. Moves no money.
+        """
+        ...
+
+    async def repay(self, repayment: Repayment) -> Settlement:
+        """Send it, at most once for each `repayment.key`. An exception counts as `Unknown`.
+
+        `Settled`: the payer has it. `Unknown`: it may be on its way, and `look_up_repayment` is asked later;
+        its `reference`, if it has one, is written down.
+        """
+        ...
+
+    async def look_up_repayment(self, repayment: Repayment) -> Settlement:
+        """What became of it. `NotSent`: the world does not know it, and could still do it."""
+        ...
+
+
+class Movement(Struct, frozen=True, kw_only=True):
+    """Money that the world says came in, or went back. `reference` is the payment's, or the refund's."""
+
+    reference: str
+    amount: int
+    currency: str
+    at: float
+    payer: str | None = None
+    is_refund: bool = False
+
+
+@runtime_checkable
+class Audits(Protocol):
+    """A server method that can say what the world knows, for comparison with the ledger."""
+
+    def movements(self, *, since: float, until: float, recipients: frozenset[str]) -> AsyncIterator[Movement]:
+        """What moved from `since` to `until`, in Unix seconds. Read-only.
+
+        `recipients` are those that the ledger's payments of that time name, beside the method's own.
+        """
+        ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A server method that needs the ledger for more than payments: it keeps records, or finds money."""
+
+    def keep(self, desk: Desk) -> None:
+        """Have this desk from now on. Called each time the paywall opens, before anything else."""
+        ...
+
+
+@runtime_checkable
+class Tends(Protocol):
+    """A server method with something to do between payments, in every worker."""
+
+    async def tend(self) -> float:
+        """Do what is due; returns the seconds after which to be asked again.
+
+        The first round is over before the first request, unless it takes long. What one worker should do at
+        a time is done under `Desk.alone`. An exception is logged, and it is asked again later.
+        """
+        ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A server method that can tell whether its world answers."""
+
+    async def check(self) -> None:
+        """Ask it the lightest question there is. Raises a `CoinslotError` if there is no good answer."""
         ...
 
 

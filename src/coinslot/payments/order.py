@@ -15,7 +15,7 @@ class Order(Struct, frozen=True, kw_only=True):
     """A credential that may be taken: ours, for this request, of this method.
 
     `credential.payload` is canonical and `fingerprint` is made from it. `is_known` says that the ledger has a
-    payment for its challenge.
+    payment for its challenge. `key` is SHA-256 of the request's `Idempotency-Key`, if it has one.
     """
 
     method: ServerMethod
@@ -25,6 +25,7 @@ class Order(Struct, frozen=True, kw_only=True):
     route: str
     expires_at: float
     is_known: bool = False
+    key: bytes | None = None
 
     @property
     def challenge_id(self) -> str:

@@ -20,6 +20,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import nullcontext
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -30,6 +31,7 @@ from coinslot.errors import (
     AlreadyClaimed,
     InvalidChallenge,
     LedgerError,
+    NotApplied,
     NotHonoured,
     OutcomeUnknown,
     PaymentError,
@@ -37,34 +39,27 @@ from coinslot.errors import (
     PaymentInProgress,
     PaymentInsufficient,
     PaymentUnavailable,
-    ProtocolError,
     VerificationFailed,
 )
-from coinslot.payments.events import (
-    Events,
-    PaymentDelivered,
-    PaymentFailed,
-    PaymentSettled,
-    PaymentUndelivered,
-    PaymentUnknown,
-)
+from coinslot.payments.asking import Question, Watcher, ask, question, where
+from coinslot.payments.cache import Cache
+from coinslot.payments.events import Events, PaymentUnapplied
 from coinslot.payments.lease import Lease
-from coinslot.payments.ledger import Ledger, Payment, State
+from coinslot.payments.leases import Leases
+from coinslot.payments.ledger import Ledger
 from coinslot.payments.method import (
     Completes,
-    Failed,
     LooksUp,
     NotSent,
     Proof,
     Recovery,
     ServerMethod,
-    Settled,
     Settlement,
     Unknown,
 )
 from coinslot.payments.order import Order
-from coinslot.payments.states import advance
-from coinslot.protocol import Receipt, format_timestamp
+from coinslot.payments.payment import Payment, State
+from coinslot.payments.register import Register
 
 logger = logging.getLogger("coinslot.payments")
 
@@ -100,20 +95,20 @@ class Sale:
 
     async def delivered(self) -> None:
         """The last byte was accepted. From here on the credential is spent."""
-        await self._end(State.DELIVERED)
+        await self._end(self._till.register.deliver)
 
     async def returned(self) -> None:
         """It was not handed over. The payer may come again with the same credential, a few times."""
         spent = self.payment.attempts > self._till.policy.redeliveries
-        await self._end(State.UNDELIVERED if spent else None)
+        await self._end(self._till.register.give_up if spent else None)
 
-    async def _end(self, state: State | None) -> None:
+    async def _end(self, finish: Callable[[Payment], Awaitable[Payment]] | None) -> None:
         lease, self._lease = self._lease, None
         if lease is None:
             return
         try:
-            if state is not None:
-                self.payment = await self._till.finish(self.payment, state)
+            if finish is not None:
+                self.payment = await finish(self.payment)
         except PaymentError as error:  # the response is gone, so there is nobody to tell but the operator
             log = error.log or error.detail
             logger.error("payment %s is still settled: %s", self.payment.reference, log)  # noqa: TRY400 - said
@@ -126,30 +121,62 @@ class Sale:
 
 
 class Till:
-    """Takes orders against one ledger."""
+    """Takes orders against one ledger, whose leases are the cache's if there is one.
+
+    `when_opened` is called once the ledger is open, before anything is asked of it.
+    """
 
     def __init__(
-        self, ledger: Ledger, *, policy: Policy, events: Events, clock: Callable[[], float] = time.time
+        self,
+        ledger: Ledger,
+        *,
+        policy: Policy,
+        events: Events,
+        cache: Cache | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.ledger = ledger
+        self.leases: Leases = ledger if cache is None else cache
         self.policy = policy
         self.events = events
+        self.register = Register(ledger, events, clock=clock)
+        self.when_opened: Callable[[], None] | None = None
+        self._cache = cache
         self._clock = clock
         self._is_open = False
         self._working: set[asyncio.Task[object]] = set()
 
     async def open(self) -> None:
-        """Open the ledger, if it is not. Raises `LedgerError`."""
-        if not self._is_open:
-            await self.ledger.open()
-            self._is_open = True
+        """Open the ledger and the cache, if they are not. Raises `LedgerError`.
 
-    async def close(self) -> None:
-        """Wait for what is in flight, then close the ledger."""
+        A cache that does not answer is no reason not to begin: it may by the time it is needed.
+        """
+        if self._is_open:
+            return
+        await self.ledger.open()
+        if self._cache is not None:
+            try:
+                await self._cache.open()
+            except LedgerError as error:
+                logger.error("payments are answered 503 until the cache is there: %s", error)  # noqa: TRY400 - said
+        if self.when_opened is not None:
+            self.when_opened()
+        self._is_open = True
+
+    async def drain(self) -> None:
+        """Wait for what is in flight."""
         while self._working:
             await asyncio.wait(self._working)
+
+    async def close(self) -> None:
+        """Wait for what is in flight, then close the ledger and the cache."""
+        await self.drain()
         self._is_open = False
-        await self.ledger.close()
+        try:
+            if self._cache is not None:
+                await self._cache.close()
+        finally:
+            await self.ledger.close()
 
     async def find(self, challenge_id: str) -> Payment | None:
         """The payment for a challenge. Raises `PaymentUnavailable` if the ledger does not answer."""
@@ -171,6 +198,8 @@ class Till:
                     "This payment was received but could not be delivered, and is no longer honoured. "
                     f"Ask the seller for a refund of {payment.reference}."
                 )
+            case State.UNAPPLIED:
+                raise NotHonoured(f"{payment.reason} Ask the seller for a refund of {payment.reference}.")
             case State.FAILED:
                 raise _refusal(payment)
             case State.SETTLING | State.UNKNOWN | State.SETTLED:
@@ -196,16 +225,6 @@ class Till:
         task.add_done_callback(self._working.discard)
         return task
 
-    async def finish(self, payment: Payment, state: State) -> Payment:
-        """End a settled payment as delivered or undelivered."""
-        if state is State.DELIVERED:
-            after = await self._move(payment, advance(payment, state, delivered_at=self._clock()))
-            self.events.emit(PaymentDelivered(after))
-        else:
-            after = await self._move(payment, advance(payment, state))
-            self.events.emit(PaymentUndelivered(after))
-        return after
-
     def _hand_back(self, task: asyncio.Task[Sale]) -> None:
         """Nobody waits for this sale any more: end it, so that its payer finds it settled and free."""
         if task.cancelled():
@@ -217,7 +236,7 @@ class Till:
             logger.error("a payment whose request had gone away: %s", detail)
 
     async def _take(self, order: Order) -> Sale:
-        lease = Lease(self.ledger, order.challenge_id)
+        lease = Lease(self.leases, order.challenge_id)
         try:
             if not await lease.take():
                 raise PaymentInProgress("This payment is being processed by another request.")
@@ -235,21 +254,44 @@ class Till:
             return await self._resume(order)
         try:
             proof = await self._verify(order)
-        except PaymentError:
+        except PaymentError as error:
             # It may be bad because somebody else's copy of it was good a moment ago.
             if await self.find(order.challenge_id) is not None:
                 return await self._resume(order)
+            if isinstance(error, NotApplied):
+                await self._keep(order, error)
             raise
         payment = self._payment(order, proof)
+        if not await self._claim(payment):
+            return await self._resume(order)
+        return await self._conclude(payment, await self._settle(order, payment))
+
+    async def _claim(self, payment: Payment) -> bool:
+        """Write a payment down; False if its challenge has one."""
         try:
             await self.ledger.insert(payment)
         except AlreadyClaimed as claim:
             if claim.by == "proof":
                 raise InvalidChallenge("This proof already paid for another challenge.") from None
-            return await self._resume(order)
+            return False
         except LedgerError as error:
             raise _ledger_down(error) from error
-        return await self._conclude(payment, await self._settle(order, payment))
+        return True
+
+    async def _keep(self, order: Order, refusal: NotApplied) -> None:
+        """Write down money that came for this challenge and is not accepted. It is there to be refunded."""
+        received = refusal.received
+        if not isinstance(received, Proof):
+            raise TypeError("NotApplied.received is the Proof of what came")
+        payment = replace(
+            self._payment(order, received),
+            state=State.UNAPPLIED,
+            recovery=Recovery(),
+            reason=refusal.detail,
+            settled_at=self._clock(),
+        )
+        if await self._claim(payment):
+            self.events.emit(PaymentUnapplied(payment))
 
     async def _resume(self, order: Order) -> Payment:
         """Go on from what the ledger says. The lease is ours, so nobody else is working on it."""
@@ -273,16 +315,18 @@ class Till:
             payment.attempts > self.policy.redeliveries
             or self._clock() > settled_at + self.policy.redelivery_window
         ):
-            payment = await self.finish(payment, State.UNDELIVERED)
+            payment = await self.register.give_up(payment)
             self.refuse_spent(payment, payment.fingerprint)
-        return await self._move(payment, advance(payment, State.SETTLED, attempts=payment.attempts + 1))
+        return await self.register.begin_delivery(payment)
 
     async def _verify(self, order: Order) -> Proof:
         """Ask a method about a proof. Raises a `PaymentError`, whatever the method raised."""
         method = order.method
+        asked = Question(method=method.name, what="verify", challenge_id=order.challenge_id)
         try:
-            async with asyncio.timeout(self.policy.settle_timeout):
-                return await method.verify(order.credential, order.request)
+            with nullcontext() if self.events.watcher is None else self.events.watcher(asked):
+                async with asyncio.timeout(self.policy.settle_timeout):
+                    return await method.verify(order.credential, order.request)
         except PaymentError:
             raise
         except TimeoutError:
@@ -301,81 +345,31 @@ class Till:
                 proof = method.complete(proof, order.credential)
             return await method.settle(proof)
 
-        return await self._ask("settle", method, settle, payment.proof)
+        return await ask(
+            question(payment, "settle"),
+            settle(payment.proof),
+            within=self.policy.settle_timeout,
+            watcher=self.events.watcher,
+        )
 
     async def _look_up(self, method: ServerMethod, payment: Payment) -> Settlement:
-        if not isinstance(method, LooksUp):
-            return Unknown(reason=f"the method {method.name} cannot look a payment up")
-        return await self._ask("look_up", method, method.look_up, payment.proof)
-
-    async def _ask(
-        self, what: str, method: ServerMethod, ask: Callable[[Proof], Awaitable[Settlement]], proof: Proof
-    ) -> Settlement:
-        """Ask a method about money. Whatever goes wrong, the answer is a settlement."""
-        try:
-            async with asyncio.timeout(self.policy.settle_timeout):
-                return await ask(proof)
-        except TimeoutError:
-            return Unknown(reason=f"{method.name} {what}: no answer in {self.policy.settle_timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - the money may have moved, so this is not a failure
-            # The message is the method's and may quote a proof, so only its type and place are told.
-            return Unknown(reason=f"{method.name} {what} raised {where(error)}")
+        return await look_up(method, payment, within=self.policy.settle_timeout, watcher=self.events.watcher)
 
     async def _conclude(self, payment: Payment, settlement: Settlement) -> Payment:
         """Write down what came of it, and return the settled payment or raise the answer."""
-        match settlement:
-            case Settled():
-                return await self._record(payment, settlement)
-            case Failed(reason=reason, slug=slug):
-                failed = await self._move(payment, advance(payment, State.FAILED, reason=f"{slug}: {reason}"))
-                self.events.emit(PaymentFailed(failed))
-                raise _refusal(failed)
-            case NotSent(reason=reason, recovery=recovery):
-                logger.error("payment %s was not sent: %s", payment.reference, reason)
-                await self._put_aside(payment, reason, recovery)
+        after = await self.register.record(payment, settlement, delivering=True)
+        match after.state:
+            case State.SETTLED:
+                return after
+            case State.FAILED:
+                raise _refusal(after)
+            case _ if isinstance(settlement, NotSent):
                 raise PaymentUnavailable("The payment could not be sent. Nothing was taken; send it again.")
             case _:
-                reason = getattr(settlement, "reason", f"{payment.method} gave no settlement")
-                logger.error("the outcome of payment %s is unknown: %s", payment.reference, reason)
-                aside = await self._put_aside(payment, reason, getattr(settlement, "recovery", None))
-                self.events.emit(PaymentUnknown(aside))
                 raise OutcomeUnknown(
                     "The payment was sent and its outcome is not known yet. "
                     "Send the same credential again; do not pay anew."
                 )
-
-    async def _record(self, payment: Payment, settled: Settled) -> Payment:
-        now = self._clock()
-        after = advance(
-            payment,
-            State.SETTLED,
-            reference=settled.reference,
-            payer=settled.payer or payment.payer,
-            receipt=_receipt(payment, settled, now),
-            reason=None,
-            settled_at=now,
-            attempts=payment.attempts + 1,
-        )
-        after = await self._move(payment, after)
-        self.events.emit(PaymentSettled(after))
-        return after
-
-    async def _put_aside(self, payment: Payment, reason: str, recovery: Recovery | None) -> Payment:
-        after = advance(payment, State.UNKNOWN, reason=reason)
-        return await self._move(payment, after if recovery is None else replace(after, recovery=recovery))
-
-    async def _move(self, before: Payment, after: Payment) -> Payment:
-        try:
-            moved = await self.ledger.replace(before, after)
-        except LedgerError as error:
-            # The row still says what it said: the next one to look finds out what the world did.
-            raise OutcomeUnknown(
-                "The payment's outcome could not be written down. Send the same credential again.",
-                log=f"payment {before.reference}: {before.state} → {after.state} was not written: {error}",
-            ) from error
-        if not moved:
-            raise PaymentInProgress("This payment was taken over by another request.")
-        return after
 
     def _payment(self, order: Order, proof: Proof) -> Payment:
         external_id = order.request.get("externalId")
@@ -399,21 +393,6 @@ class Till:
         )
 
 
-def _receipt(payment: Payment, settled: Settled, now: float) -> str:
-    """The receipt's header value; without what a method adds to it, if that cannot be written."""
-    plain = Receipt(
-        method=payment.method,
-        reference=settled.reference,
-        timestamp=format_timestamp(now),
-        external_id=payment.external_id,
-    )
-    try:
-        return replace(plain, extra=dict(settled.extra)).to_header()
-    except ProtocolError as error:
-        logger.warning("%s: what it adds to its receipts cannot be written: %s", payment.method, error)
-        return plain.to_header()
-
-
 def _refusal(failed: Payment) -> PaymentError:
     slug, _, reason = (failed.reason or "verification-failed: It did not settle.").partition(": ")
     return _REFUSALS.get(slug, VerificationFailed)(reason)
@@ -425,10 +404,19 @@ def _ledger_down(error: LedgerError) -> PaymentUnavailable:
     )
 
 
-def where(error: BaseException) -> str:
-    """The type and place of an error, for the log, without its message, which may quote a proof."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
-    return f"{type(error).__name__}{place}"
+async def look_up(
+    method: ServerMethod,
+    payment: Payment,
+    *,
+    reference: str | None = None,
+    within: float,
+    watcher: Watcher | None = None,
+) -> Settlement:
+    """What became of a payment that was written down, in at most `within` seconds.
+
+    `reference`, if it is known, is what the world calls it, in place of what was written down.
+    """
+    if not isinstance(method, LooksUp):
+        return Unknown(reason=f"the method {method.name} cannot look a payment up")
+    proof = payment.proof if reference is None else replace(payment.proof, reference=reference)
+    return await ask(question(payment, "look_up"), method.look_up(proof), within=within, watcher=watcher)
