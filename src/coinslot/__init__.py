@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         MalformedReceipt as MalformedReceipt,
         MethodUnsupported as MethodUnsupported,
         NoAcceptableChallenge as NoAcceptableChallenge,
+        NotApplied as NotApplied,
         NotHonoured as NotHonoured,
         OutcomeUnknown as OutcomeUnknown,
         OverLimit as OverLimit,
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
         PaymentUnavailable as PaymentUnavailable,
         PaymentUndecided as PaymentUndecided,
         ProtocolError as ProtocolError,
+        RateLimited as RateLimited,
+        RefundError as RefundError,
         UnexpectedTerms as UnexpectedTerms,
         UnsafeOrigin as UnsafeOrigin,
         VerificationFailed as VerificationFailed,
@@ -61,14 +64,16 @@ if TYPE_CHECKING:
         ChallengeIssued as ChallengeIssued,
         CredentialRefused as CredentialRefused,
         PaymentDelivered as PaymentDelivered,
+        PaymentDisputed as PaymentDisputed,
         PaymentFailed as PaymentFailed,
         PaymentSettled as PaymentSettled,
+        PaymentUnapplied as PaymentUnapplied,
         PaymentUndelivered as PaymentUndelivered,
         PaymentUnknown as PaymentUnknown,
+        RefundEnded as RefundEnded,
     )
-    from coinslot.payments.ledger import (
-        Payment as Payment,
-    )
+    from coinslot.payments.payment import Payment as Payment
+    from coinslot.payments.refunds import Refund as Refund
     from coinslot.protocol import (
         Challenge as Challenge,
         Credential as Credential,
@@ -82,6 +87,13 @@ if TYPE_CHECKING:
         Challenged as Challenged,
         Gate as Gate,
         Paid as Paid,
+        Replayed as Replayed,
+    )
+    from coinslot.server.health import (
+        Health as Health,
+    )
+    from coinslot.server.limits import (
+        Limits as Limits,
     )
     from coinslot.server.paywall import (
         Paywall as Paywall,
@@ -113,6 +125,7 @@ _HOMES = {
         "MalformedReceipt",
         "MethodUnsupported",
         "NoAcceptableChallenge",
+        "NotApplied",
         "NotHonoured",
         "OutcomeUnknown",
         "OverLimit",
@@ -124,24 +137,32 @@ _HOMES = {
         "PaymentUnavailable",
         "PaymentUndecided",
         "ProtocolError",
+        "RateLimited",
+        "RefundError",
         "UnexpectedTerms",
         "UnsafeOrigin",
         "VerificationFailed",
         "WalletError",
     ),
     "coinslot.protocol": ("Challenge", "Credential", "Receipt"),
-    "coinslot.payments.ledger": ("Payment",),
+    "coinslot.payments.payment": ("Payment",),
+    "coinslot.payments.refunds": ("Refund",),
     "coinslot.payments.events": (
         "ChallengeIssued",
         "CredentialRefused",
         "PaymentDelivered",
+        "PaymentDisputed",
         "PaymentFailed",
         "PaymentSettled",
+        "PaymentUnapplied",
         "PaymentUndelivered",
         "PaymentUnknown",
+        "RefundEnded",
     ),
     "coinslot.server.exchange": ("Request", "Response"),
-    "coinslot.server.gate": ("Challenged", "Gate", "Paid"),
+    "coinslot.server.gate": ("Challenged", "Gate", "Paid", "Replayed"),
+    "coinslot.server.health": ("Health",),
+    "coinslot.server.limits": ("Limits",),
     "coinslot.server.paywall": ("Paywall",),
     "coinslot.client.wallet": ("Wallet",),
 }

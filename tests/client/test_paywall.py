@@ -105,6 +105,16 @@ async def test_a_lost_delivery_is_fetched_again(buyer: Buyer, counter: Counter) 
     assert len(scrip.paid) == len(counter.mint.spent) == counter.mint.spend_requests == 1
 
 
+async def test_a_lost_answer_is_not_a_second_order(buyer: Buyer, counter: Counter) -> None:
+    """The wallet's `Idempotency-Key` has the server give its answer again: there is one order."""
+    counter.drops = 2
+    response = await buyer.request(
+        buyer.wallet(ScripWallet(counter.mint)), "POST", counter.url + "/orders", json={"name": "tea"}
+    )
+    assert (response.json(), counter.orders, counter.drops) == ("tea", ["tea"], 0)
+    assert payment_of(response.extensions).receipt is not None
+
+
 async def test_an_unknown_outcome_is_found_out_later(buyer: Buyer, counter: Counter) -> None:
     """While nobody knows whether money moved, the caller has an undecided payment, and later the goods."""
     scrip = ScripWallet(counter.mint)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from coinslot import Challenge, ConfigurationError, Payment, PaymentDelivered, Paywall, Receipt
-from coinslot.payments.ledger import State
+from coinslot.payments.payment import State
 from scrip import Mint, credential
 from shopping import challenge_of, pay, problem, visit, with_credential
 

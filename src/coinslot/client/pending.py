@@ -6,11 +6,18 @@ import re
 from typing import Final
 
 from coinslot.client.steps import Lost, ResponseHead
-from coinslot.errors import MalformedJSON, OutcomeUnknown, PaymentInProgress, PaymentUnavailable
+from coinslot.errors import (
+    MalformedJSON,
+    OutcomeUnknown,
+    PaymentInProgress,
+    PaymentUnavailable,
+    RateLimited,
+)
 from coinslot.protocol import problem_type, strict_json
 
 _STATUS: Final = {
     problem_type(PaymentInProgress.slug): 409,
+    problem_type(RateLimited.slug): 429,
     problem_type(PaymentUnavailable.slug): 503,
     problem_type(OutcomeUnknown.slug): 503,
 }

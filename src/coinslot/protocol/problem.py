@@ -45,6 +45,7 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
             Problem("https-required", "HTTPS Required", 403),
             Problem("payment-undelivered", "Payment Undelivered", 403),
             Problem("payment-in-progress", "Payment In Progress", 409),
+            Problem("rate-limited", "Rate Limited", 429),
             Problem("payment-unavailable", "Payment Unavailable", 503),
             Problem("payment-outcome-unknown", "Payment Outcome Unknown", 503),
         )

@@ -10,7 +10,9 @@ from typing import Any, Final, TypeAlias
 
 from coinslot.errors import PaymentError
 from coinslot.payments.order import Order
+from coinslot.payments.replay import Replay, keep, take
 from coinslot.payments.till import Sale
+from coinslot.server.draft import Draft
 from coinslot.server.exchange import (
     DIGEST_LIMIT,
     EXPOSED,
@@ -133,26 +135,36 @@ class Passage:
         self._send = send
         self._route = route
         self._request: Request
+        self._draft: Draft | None = None
         self._delivers = False
+        self._is_answered = False
 
     async def settle_then(self, app: ASGIApp) -> None:
         """Admit, settle, then let the app answer."""
         if await self._admit():
             try:
-                self.sale = await self.gate.engine.till.take(self.order)
+                taken = await take(self.gate.engine.till, self.order)
             except PaymentError as error:
                 await self._answer(await self.gate.engine.refuse(self.gate, self._request, error))
                 return
+            if isinstance(taken, Replay):
+                await self._replay(taken)
+                return
+            self.sale = taken
             await self._watch(app)
 
     async def _admit(self) -> bool:
         """Whether the request may go on; if not, it has been answered."""
         self._request = await self._read()
         try:
-            self.order = await self.gate.engine.admit(self.gate, self._request)
+            admitted = await self.gate.engine.admit(self.gate, self._request)
         except PaymentError as error:
             await self._answer(await self.gate.engine.refuse(self.gate, self._request, error))
             return False
+        if isinstance(admitted, Replay):
+            await self._replay(admitted)
+            return False
+        self.order = admitted
         return True
 
     async def _read(self) -> Request:
@@ -179,24 +191,30 @@ class Passage:
         """Run the app, put the receipt on a 2xx, and see whether the last byte is accepted."""
         try:
             await app(self._scope, self._inbox.receive, self._pass_on)
+            if self._draft is not None:  # it ended before its response did
+                await self._send_draft(self._draft)
         finally:
             self._inbox.close()
             if self.sale is not None:
                 await self.sale.returned()
 
     async def _pass_on(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            await self._send(await self._start(message))
+        if self._is_answered:  # by a replay, in the place of what the app has made
             return
-        is_last = message["type"] in _BODY and not message.get("more_body", False)
-        # A server takes bytes for a client that is gone, and says nothing: so ask before.
-        if is_last and self._delivers and self.sale is not None and not await self._inbox.has_hung_up():
+        if message["type"] == "http.response.start":
+            start = self._with_receipt(message)
+            if self._delivers and self.order.key is not None:
+                self._draft = Draft(start)
+            else:
+                await self._send_start(start)
+        elif message["type"] not in _BODY:
             await self._send(message)
-            await self.sale.delivered()
-        else:
-            await self._send(message)
+        elif self._draft is None:
+            await self._send_body(message)
+        elif not self._draft.add(message):
+            await self._send_draft(self._draft)
 
-    async def _start(self, message: Message) -> Message:
+    def _with_receipt(self, message: Message) -> Message:
         """The start of the response, with the receipt if there is one to give."""
         if self.sale is None:
             if message["status"] < 400:
@@ -209,9 +227,6 @@ class Passage:
         if message["status"] >= 400:
             return message
         self._delivers = True
-        if self.gate.bind_body and self.gate.body_binding(self._request) is BodyKind.UNBOUND:
-            # Its body is not known again, so a second delivery could be of something else.
-            await self.sale.delivered()
         receipt = self.sale.payment.receipt
         if message["status"] >= 300 or receipt is None:
             return message
@@ -219,6 +234,50 @@ class Passage:
         if is_cross_origin(self._request.headers):
             headers.append(EXPOSED)
         return {**message, "headers": headers}
+
+    async def _send_draft(self, draft: Draft) -> None:
+        """Send what was held back, once it is kept if it can be."""
+        self._draft = None
+        if draft.is_whole and self.sale is not None:
+            till, payment = self.gate.engine.till, self.sale.payment
+            await keep(till, self.order, payment, draft.start["status"], draft.headers, draft.body)
+        await self._send_start(draft.start)
+        for message in draft.messages:
+            await self._send_body(message)
+
+    async def _send_start(self, start: Message) -> None:
+        if self._delivers and self.sale is not None and self._is_unbound():
+            # Its body is not known again, so a second delivery could be of something else.
+            await self.sale.delivered()
+        await self._send(start)
+
+    def _is_unbound(self) -> bool:
+        return self.gate.bind_body and self.gate.body_binding(self._request) is BodyKind.UNBOUND
+
+    async def _send_body(self, message: Message) -> None:
+        is_last = not message.get("more_body", False)
+        # A server takes bytes for a client that is gone, and says nothing: so ask before.
+        if is_last and self._delivers and self.sale is not None and not await self._inbox.has_hung_up():
+            await self._send(message)
+            await self.sale.delivered()
+        else:
+            await self._send(message)
+
+    async def _replay(self, replay: Replay) -> None:
+        """Answer as this payment was answered before."""
+        answer = replay.answer
+        self._is_answered = True
+        try:
+            await self._send(
+                {"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)}
+            )
+            is_gone = await self._inbox.has_hung_up()
+            await self._send({"type": "http.response.body", "body": answer.body})
+            if not is_gone:
+                await replay.delivered()
+        finally:
+            self._inbox.close()
+            await replay.returned()
 
     async def _answer(self, response: Response) -> None:
         """Send a response of our own."""

@@ -7,18 +7,17 @@ it was made for, not by today's price or clock.
     1. private enough a connection?        403 https-required
     2. one Payment credential?             402 payment-required, 400 for two
     3. readable, ours, for this request?   402 malformed-credential, invalid-challenge
-    4. in the ledger already?              then its state answers
+    4. in the ledger already?              then its state answers, or the answer that was kept for it
     5. not expired, today's terms, a payload of the right shape
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -40,12 +39,16 @@ from coinslot.errors import (
     PaymentRequired,
     PaymentUnavailable,
     ProtocolError,
+    RateLimited,
     VerificationFailed,
 )
+from coinslot.payments.asking import where
 from coinslot.payments.events import ChallengeIssued, CredentialRefused, Events
 from coinslot.payments.method import MovesFirst, Price, ServerMethod
 from coinslot.payments.order import Order, fingerprint
-from coinslot.payments.till import Till, where
+from coinslot.payments.payment import State
+from coinslot.payments.replay import Replay, find_replay, hash_key
+from coinslot.payments.till import Till
 from coinslot.protocol import (
     PROBLEMS,
     Binder,
@@ -63,7 +66,9 @@ from coinslot.protocol import (
 )
 from coinslot.protocol.preference import MAX_PREFERENCE
 from coinslot.server.exchange import EXPOSED, BodyKind, Request, Response, is_cross_origin
+from coinslot.server.limits import Limiter
 from coinslot.server.offers import AUTHORIZATION, PAYMENT_AUTHORIZATION, PreparedOffer, prepare
+from coinslot.server.scope import SCOPE_NAMES, scope_of
 
 if TYPE_CHECKING:
     from coinslot.server.gate import Gate
@@ -72,9 +77,6 @@ logger = logging.getLogger("coinslot")
 
 LATE: Final = 3600.0
 """Seconds after a challenge's expiry for which a payment that was made in time can still be shown."""
-
-# Longer text goes into the challenge as its hash, so that a 402's headers stay small.
-_TEXT_LIMIT: Final = 128
 
 
 class Engine:
@@ -91,6 +93,7 @@ class Engine:
         expires_in: float,
         payment_authorization: bool,
         insecure_http: bool,
+        limiter: Limiter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.till = till
@@ -101,6 +104,7 @@ class Engine:
         self._binder = binder
         self._expires_in = expires_in
         self._insecure_http = insecure_http
+        self._limiter = limiter
         self._clock = clock
         self._credential_header = (
             (PAYMENT_AUTHORIZATION if payment_authorization else AUTHORIZATION).encode().lower()
@@ -114,9 +118,13 @@ class Engine:
 
     # From a request to an order
 
-    async def admit(self, gate: Gate, request: Request) -> Order:
-        """The order that this request's credential makes. Moves no money. Raises a `PaymentError`."""
+    async def admit(self, gate: Gate, request: Request) -> Order | Replay:
+        """The order that this request's credential makes, or the answer that was kept for it.
+
+        Moves no money. Raises a `PaymentError`.
+        """
         credential = self.read(request)
+        key = request.idempotency_key
         challenge = credential.challenge
         self._check_origin(gate, request, challenge)
         terms = challenge.decode_request()
@@ -129,8 +137,6 @@ class Engine:
             if expires_at <= self._clock() and not self._may_be_late(method, credential, expires_at):
                 raise PaymentExpired(f"The challenge expired at {challenge.expires}.")
             self._check_terms(challenge, terms, await self._offer(method, gate, request))
-        elif callable(gate.price):  # the same path may sell something dearer than what was paid for
-            _check_price(terms, await self._offer(method, gate, request))
         self._check_body(request, challenge)
         try:
             credential = replace(credential, payload=_canonical(method, credential.payload))
@@ -139,9 +145,7 @@ class Engine:
             if known is not None:
                 raise InvalidChallenge("This challenge already has a payment.") from None
             raise
-        if known is not None:
-            self.till.refuse_spent(known, presented)
-        return Order(
+        order = Order(
             method=method,
             credential=credential,
             fingerprint=presented,
@@ -149,7 +153,17 @@ class Engine:
             route=request.label,
             expires_at=expires_at,
             is_known=known is not None,
+            key=None if key is None else hash_key(key),
         )
+        if known is not None:
+            if key is not None and (replay := await find_replay(self.till, order, known)) is not None:
+                return replay
+            self.till.refuse_spent(known, presented)
+            if callable(gate.price):  # the same path may sell something dearer than what was paid for
+                _check_price(terms, await self._offer(method, gate, request))
+        if self._limiter is not None and (known is None or known.state is not State.SETTLED):
+            await self._limiter.count_credential(request)
+        return order
 
     def read(self, request: Request) -> Credential:
         """The request's one Payment credential. Raises `PaymentRequired` if there is none."""
@@ -180,9 +194,9 @@ class Engine:
             issued = challenge.decode_opaque()
         except ProtocolError as error:
             raise InvalidChallenge("The challenge has no scope.") from error
-        for member, value in _scope(gate, request).items():
+        for member, value in scope_of(gate, request).items():
             if issued.get(member) != value:
-                raise InvalidChallenge(f"The challenge was issued for another {_SCOPE_NAMES[member]}.")
+                raise InvalidChallenge(f"The challenge was issued for another {SCOPE_NAMES[member]}.")
 
     def _method(self, challenge: Challenge) -> ServerMethod:
         for method in self._methods:
@@ -238,42 +252,35 @@ class Engine:
     async def refuse(self, gate: Gate, request: Request, error: PaymentError) -> Response:
         """The answer to a request that is not served. Every 402 carries fresh challenges."""
         slug = error.slug if error.slug in PROBLEMS else VerificationFailed.slug  # a method may have its own
-        problem = PROBLEMS[slug]
-        headers: list[tuple[bytes, bytes]] = [
-            (b"content-type", b"application/problem+json"),
-            (b"cache-control", b"no-store"),
-        ]
-        challenge_id: str | None = None
-        if problem.status == 402:
+        ids: list[str] = []
+        challenges: list[tuple[bytes, bytes]] = []
+        if PROBLEMS[slug].status == 402:
             try:
                 ids, challenges = await self._challenges(gate, request, slug)
+            except RateLimited as limited:
+                self._report(request, error)
+                return _problem(request, limited.slug, limited)
             except PaymentError as unpriced:
                 if PROBLEMS[unpriced.slug].status == 402:
                     unpriced = PaymentUnavailable(
                         "This price cannot be charged right now.", log=str(unpriced)
                     )
                 return await self.refuse(gate, request, unpriced)
-            headers += challenges
-            challenge_id = ids[0]
-        if error.retry_after is not None:
-            headers.append((b"retry-after", str(error.retry_after).encode()))
-        if is_cross_origin(request.headers):
-            headers.append(EXPOSED)
         self._report(request, error)
-        body = problem_body(slug, error.detail, challenge_id=challenge_id)
-        headers.append((b"content-length", str(len(body)).encode()))
-        return Response(status=problem.status, headers=tuple(headers), body=body)
+        return _problem(request, slug, error, challenges, *ids[:1])
 
     async def _challenges(
         self, gate: Gate, request: Request, slug: str
     ) -> tuple[list[str], list[tuple[bytes, bytes]]]:
+        if self._limiter is not None:
+            await self._limiter.count_challenge(request)
         drawn = [await offer.drawn() for offer in await self.offers_for(gate, request)]
         offers = tuple(offer for offer in drawn if offer is not None)
         if not offers:
             raise PaymentUnavailable("This cannot be paid for right now.")
         if (wish := request.header("accept-payment")) is not None:
             offers = _preferred(wish, offers)
-        scope = _scope(gate, request)
+        scope = scope_of(gate, request)
         scope["nonce"] = encode_base64url(secrets.token_bytes(12))
         digest = content_digest(request.body or b"") if scope["body"] == BodyKind.DIGEST else None
         expires = _timestamp(int(self._clock() + self._expires_in))
@@ -282,7 +289,7 @@ class Engine:
             offer.issue(self._binder, expires=expires, digest=digest, opaque=opaque) for offer in offers
         ]
         ids = [challenge_id for challenge_id, _ in issued]
-        if self.events:
+        if ChallengeIssued in self.events:
             names = tuple(f"{offer.method.name}/{offer.method.intent}" for offer in offers)
             self.events.emit(ChallengeIssued(request.label, tuple(ids), names, slug))
         return ids, [(b"www-authenticate", value) for _, value in issued]
@@ -294,8 +301,29 @@ class Engine:
             logger.error("%s: %s: %s", request.label, error.slug, error.log)
         else:
             logger.info("%s: %s: %s", request.label, error.slug, error.detail)
-        if self.events:
+        if CredentialRefused in self.events:
             self.events.emit(CredentialRefused(request.label, error.slug, error.detail))
+
+
+def _problem(
+    request: Request,
+    slug: str,
+    error: PaymentError,
+    challenges: Sequence[tuple[bytes, bytes]] = (),
+    challenge_id: str | None = None,
+) -> Response:
+    body = problem_body(slug, error.detail, challenge_id=challenge_id)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+        *challenges,
+    ]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    if is_cross_origin(request.headers):
+        headers.append(EXPOSED)
+    headers.append((b"content-length", str(len(body)).encode()))
+    return Response(status=PROBLEMS[slug].status, headers=tuple(headers), body=body)
 
 
 def _canonical(method: ServerMethod, payload: JSONObject) -> JSONObject:
@@ -314,38 +342,6 @@ def _check_price(terms: JSONObject, now: PreparedOffer) -> None:
         raise PaymentInsufficient(
             f"The price is {now.offer.amount} base units now; the challenge was for {then}."
         )
-
-
-_SCOPE_NAMES: Final[Mapping[str, str]] = {
-    "host": "host",
-    "verb": "HTTP method",
-    "path": "path",
-    "query": "query",
-    "body": "kind of body",
-}
-
-
-def _scope(gate: Gate, request: Request) -> dict[str, str]:
-    """What a challenge is good for, beside its terms. Goes into `opaque`, which the id binds."""
-    return {
-        "host": _short((request.header("host") or "").lower()),
-        # HEAD is never charged: it shows the challenge for GET, so that whoever pays that loses nothing.
-        "verb": "GET" if request.method == "HEAD" else request.method,
-        "path": _short(request.path),
-        "query": _hash(request.query) if gate.bind_query and request.query else "",
-        "body": gate.body_binding(request).value,
-    }
-
-
-def _short(text: str) -> str:
-    """`text`, or its hash if it is long or no plain text."""
-    if len(text) <= _TEXT_LIMIT and text.isascii() and text.isprintable():
-        return text
-    return "sha-256:" + _hash(text.encode("utf-8", "surrogateescape"))
-
-
-def _hash(data: bytes) -> str:
-    return encode_base64url(hashlib.sha256(data).digest()[:16])
 
 
 _timestamp = lru_cache(maxsize=4)(format_timestamp)

@@ -10,10 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from coinslot.errors import BadRequest
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 # What of a request's body is bound into a challenge (draft-httpauth-payment §Request Body Digest Binding).
 DIGEST_LIMIT: Final = 1024 * 1024
+_KEY_LIMIT: Final = 255
 # What a proxy adds: the peer's address is then the proxy's.
 _FORWARDED: Final = frozenset(
     {b"forwarded", b"via", b"x-real-ip"}
@@ -30,7 +33,7 @@ class BodyKind(StrEnum):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One HTTP request.
+    """One HTTP request. Its headers and its body are never shown by `repr`.
 
     `path` and `query` are as they were received, undecoded. `headers` have lower-case names. `scheme` is what
     the server says it is, `peer` the address it came from, if it is known. `body` is None if it was not read.
@@ -46,6 +49,13 @@ class Request(Struct, frozen=True, kw_only=True):
     http_version: str = "1.1"
     body: bytes | None = None
     route: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.label!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show credentials and keys wherever rich prints a traceback.
+        return [("label", self.label)]
 
     @property
     def label(self) -> str:
@@ -89,7 +99,21 @@ class Request(Struct, frozen=True, kw_only=True):
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""
         wanted = name.lower().encode("latin-1", "replace")
-        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+        for key, value in self.headers:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The `Idempotency-Key`: 1 to 255 printable ASCII characters. Raises `BadRequest` for any other."""
+        keys = self.values(b"idempotency-key")
+        if not keys:
+            return None
+        key = keys[0]
+        if len(keys) > 1 or not 0 < len(key) <= _KEY_LIMIT or not (key.isascii() and key.isprintable()):
+            raise BadRequest("Idempotency-Key has to be one string of 1 to 255 printable ASCII characters.")
+        return key
 
     @property
     def body_kind(self) -> BodyKind:
@@ -136,6 +160,12 @@ class Response(Struct, frozen=True, kw_only=True):
     status: int
     headers: Headers
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, <{len(self.body)} bytes>)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("status", self.status), ("size", len(self.body))]
 
 
 def receipt_headers(headers: Iterable[tuple[bytes, bytes]], receipt: str) -> list[tuple[bytes, bytes]]:

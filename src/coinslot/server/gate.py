@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 from msgspec import Struct
 
 from coinslot.errors import PaymentError
-from coinslot.payments.ledger import Payment
 from coinslot.payments.method import Price
+from coinslot.payments.order import Order
+from coinslot.payments.payment import Payment
+from coinslot.payments.replay import Replay, keep, take
 from coinslot.payments.till import Sale, Till
 from coinslot.server.exchange import EXPOSED, BodyKind, Request, Response, is_cross_origin, receipt_headers
 from coinslot.server.offers import PreparedOffer
@@ -25,22 +27,27 @@ PriceCallable: TypeAlias = Callable[[Request], str | Awaitable[str]]
 
 
 class Challenged(Struct, frozen=True):
-    """Not paid, or not acceptably: send this response."""
+    """Nothing to serve: send this response. Not paid, not acceptably, or served before (`Replayed`)."""
 
     response: Response
+
+
+class Replayed(Challenged, frozen=True):
+    """Paid for and served before: this response is the answer that `Paid.answer` kept, receipt and all."""
 
 
 class Paid:
     """Paid: serve the resource, with its receipt. Made by `Gate.decide`.
 
-    It ends with `with_receipt`, or with `returned` if there is nothing to send after all.
+    It ends with `answer` or `with_receipt`, or with `returned` if there is nothing to send after all.
     """
 
     __match_args__ = ("payment",)
 
-    def __init__(self, sale: Sale, till: Till, cross_origin: bool) -> None:
+    def __init__(self, sale: Sale, till: Till, order: Order, cross_origin: bool) -> None:
         self._sale = sale
         self._till = till
+        self._order = order
         self._cross_origin = cross_origin
 
     @property
@@ -55,16 +62,30 @@ class Paid:
         can come again with the same credential.
         """
         self._till.spawn(self._sale.delivered() if response.status < 400 else self._sale.returned())
+        return self._receipted(response)
+
+    async def answer(self, response: Response) -> Response:
+        """`with_receipt`, for a response that is to be kept if the request has an `Idempotency-Key`.
+
+        The same credential with the same key is then answered with `Replayed`, and is not served again.
+        """
+        final = self._receipted(response)
+        if response.status < 400:
+            await keep(self._till, self._order, self.payment, final.status, list(final.headers), final.body)
+        self._till.spawn(self._sale.delivered() if response.status < 400 else self._sale.returned())
+        return final
+
+    async def returned(self) -> None:
+        """It could not be served: the payer may come again with the same credential."""
+        await self._sale.returned()
+
+    def _receipted(self, response: Response) -> Response:
         if not 200 <= response.status < 300:
             return response
         headers = receipt_headers(response.headers, self.payment.receipt or "")
         if self._cross_origin:
             headers.append(EXPOSED)
         return Response(status=response.status, headers=tuple(headers), body=response.body)
-
-    async def returned(self) -> None:
-        """It could not be served: the payer may come again with the same credential."""
-        await self._sale.returned()
 
 
 class Gate:
@@ -128,9 +149,20 @@ class Gate:
 
         Nothing that the caller does afterwards can undo it, so validate the request first.
         """
+        till = self.engine.till
         try:
             order = await self.engine.admit(self, request)
-            sale = await self.engine.till.take(order)
+            if isinstance(order, Replay):
+                return _replayed(order, till)
+            taken = await take(till, order)
         except PaymentError as error:
             return Challenged(await self.engine.refuse(self, request, error))
-        return Paid(sale, self.engine.till, is_cross_origin(request.headers))
+        if isinstance(taken, Replay):
+            return _replayed(taken, till)
+        return Paid(taken, till, order, is_cross_origin(request.headers))
+
+
+def _replayed(replay: Replay, till: Till) -> Replayed:
+    till.spawn(replay.delivered())
+    kept = replay.answer
+    return Replayed(Response(status=kept.status, headers=kept.headers, body=kept.body))

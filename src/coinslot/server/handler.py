@@ -17,8 +17,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from coinslot.errors import ConfigurationError, PaymentError
-from coinslot.payments.ledger import Payment
 from coinslot.payments.order import Order
+from coinslot.payments.payment import Payment
+from coinslot.payments.replay import Replay, take
 from coinslot.payments.till import Sale
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Exchange(ABC):
         """The framework's response for a payment that was refused after all."""
 
     @abstractmethod
+    async def replayed(self, replay: Replay) -> object:
+        """Answer with what was kept, and return what the framework is to think it has sent."""
+
+    @abstractmethod
     async def run_sync(self, function: Callable[[], R]) -> R:
         """Run a blocking handler where the framework would."""
 
@@ -67,9 +72,12 @@ def charged(gate: Gate, handler: Callable[P, R]) -> Callable[P, R]:
         exchange = _exchange(gate, handler)
         given = shown.bind(*args, **kwargs).arguments if wanted else {}  # before the money moves
         try:
-            exchange.sale = sale = await gate.engine.till.take(exchange.order)
+            sale = await take(gate.engine.till, exchange.order)
         except PaymentError as error:
             return await exchange.refusal(error)
+        if isinstance(sale, Replay):
+            return await exchange.replayed(sale)
+        exchange.sale = sale
         if wanted:
             given.update(dict.fromkeys(wanted, sale.payment))
             in_order = {name: given[name] for name in signature.parameters if name in given}

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from coinslot.errors import ConfigurationError
+from coinslot.payments.back_office import BackOffice
+from coinslot.payments.cache import Cache
 from coinslot.payments.events import Event, Events
 from coinslot.payments.ledger import Ledger
 from coinslot.payments.method import Closes, Price, ServerMethod
+from coinslot.payments.payment import Payment
+from coinslot.payments.refunds import Refund
 from coinslot.payments.till import Policy, Till
 from coinslot.protocol import Binder
 from coinslot.server.engine import Engine
 from coinslot.server.gate import Gate, PriceCallable
+from coinslot.server.health import Checkup, Health, HealthApp
+from coinslot.server.journal import keep_journal
+from coinslot.server.limits import Limiter, Limits
 from coinslot.server.settings import Secret, resolve_realm, resolve_secrets
 from coinslot.storage import open_ledger
 
@@ -29,6 +37,8 @@ class Paywall:
     - `secret_key`: binds challenges to this server: at least 32 bytes, or `MPP_SECRET_KEY`. A list rotates,
       oldest to newest: the last one issues, all are accepted.
     - `ledger`: where payments are kept: `sqlite:///coinslot.db`, `memory:`, or a `Ledger` of your own.
+    - `cache`: what many machines share that may be forgotten: `redis://…`, or a `Cache` of your own. Without
+      one, the ledger keeps the leases too.
     - `realm`: the protection space, usually the host name, or `MPP_REALM`.
     - `expires_in`: how long a challenge may be paid, in seconds.
     - `settle_timeout`: how long a request waits for its settlement, in seconds, before it is answered 503.
@@ -37,6 +47,9 @@ class Paywall:
     - `payment_authorization`: read credentials from `Payment-Authorization` and leave `Authorization` to the
       app.
     - `insecure_http`: accept payments over plain http from other machines. For tests only.
+    - `limits`: how many prices one client may be told, and how many credentials it may try. None by default.
+    - `telemetry`: OpenTelemetry metrics and spans: by default if the process has loaded its SDK when the
+      paywall is made or opened.
 
     Raises `ConfigurationError` for anything that cannot work.
     """
@@ -47,6 +60,7 @@ class Paywall:
         *,
         secret_key: Secret | Sequence[Secret] | None = None,
         ledger: str | Ledger = "sqlite:///coinslot.db",
+        cache: str | Cache | None = None,
         realm: str | None = None,
         expires_in: float = 300.0,
         settle_timeout: float = 30.0,
@@ -54,10 +68,13 @@ class Paywall:
         redelivery_window: float = 24 * 3600.0,
         payment_authorization: bool = False,
         insecure_http: bool = False,
+        limits: Limits | None = None,
+        telemetry: bool | None = None,
     ) -> None:
         self._methods = _checked(methods)
         self.events = Events()
         self.ledger = open_ledger(ledger) if isinstance(ledger, str) else ledger
+        self.cache = _cache(cache) if isinstance(cache, str) else cache
         self.handlers: list[Callable[..., object]] = []
         self.apps: list[Starlette] = []
         _check_number("expires_in", expires_in, above=0)
@@ -67,16 +84,26 @@ class Paywall:
         policy = Policy(
             settle_timeout=settle_timeout, redeliveries=redeliveries, redelivery_window=redelivery_window
         )
+        till = Till(self.ledger, policy=policy, events=self.events, cache=self.cache)
+        self.office = BackOffice(till, self._methods, self.events, cache=self.cache)
+        till.when_opened = self.office.furnish
+        secrets = resolve_secrets(secret_key)
         self._engine = Engine(
             methods=self._methods,
             realm=resolve_realm(realm),
-            binder=Binder(resolve_secrets(secret_key)),
-            till=Till(self.ledger, policy=policy, events=self.events),
+            binder=Binder(secrets),
+            till=till,
             events=self.events,
             expires_in=expires_in,
             payment_authorization=payment_authorization,
             insecure_http=insecure_http,
+            limiter=None if limits is None else Limiter(limits, secret=secrets[-1], cache=self.cache),
         )
+        self._checkup = Checkup(till, self._methods, self.cache)
+        keep_journal(self.events)
+        self._telemetry = telemetry
+        self._is_measured = False
+        self._measure()
 
     def charge(
         self,
@@ -130,16 +157,67 @@ class Paywall:
 
         return subscribe
 
+    @property
+    def methods(self) -> tuple[ServerMethod, ...]:
+        """The ways to pay, best first."""
+        return self._methods
+
+    async def health(self) -> Health:
+        """Whether payments can be taken, what does not answer, and how many payments are stuck."""
+        return await self._checkup.health()
+
+    def health_app(self) -> HealthApp:
+        """An ASGI app for probes, to be mounted: `/live` is 200, `/ready` is 200 or 503, both in JSON."""
+        return HealthApp(self._checkup)
+
+    async def refund(
+        self, payment: Payment | str, amount: int | None = None, *, key: str | None = None
+    ) -> Refund:
+        """Send back `amount` base units of a payment (or its challenge's id), or all that is left of it.
+
+        With a `key` of your own, asking again for the same payment under the same key makes no second refund:
+        it returns the first as it is by then.
+
+        Returns the refund as it is then: `done`, or on its way, which is followed up in the background.
+        Raises `RefundError` if nothing was or will be sent, and `OutcomeUnknown` if the ledger failed on the
+        way, so that it may be: see what the ledger has before asking for another, or ask with the same key.
+        """
+        challenge_id = payment if isinstance(payment, str) else payment.challenge_id
+        return await self.office.refund(challenge_id, amount, key=key)
+
     async def open(self) -> None:
-        """Open the ledger. An attached app does this when it starts; otherwise the first payment does."""
+        """Open the ledger and begin the background work. An attached app does this when it starts.
+
+        Otherwise the first payment opens the ledger; but then nothing is done in the background: no unknown
+        outcome is found out before its payer comes again.
+        """
+        self._measure()
         await self._engine.till.open()
+        await self.office.start()
 
     async def aclose(self) -> None:
-        """Finish what is in flight, then close the ledger and the methods' connections."""
-        await self._engine.till.close()
-        for method in self._methods:
-            if isinstance(method, Closes):
-                await method.aclose()
+        """Finish what is in flight, then close the methods' connections and the ledger."""
+        await self.office.stop()
+        await self._engine.till.drain()
+        try:
+            for method in self._methods:
+                if isinstance(method, Closes):  # it may have something to write down
+                    await method.aclose()
+        finally:
+            await self._engine.till.close()
+
+    def _measure(self) -> None:
+        """Have OpenTelemetry hear of everything, once, if it is wanted."""
+        if self._telemetry is None and "opentelemetry.sdk" in sys.modules:
+            self._telemetry = True
+        if self._telemetry and not self._is_measured:
+            try:
+                from coinslot.server.telemetry import Meters, Spans
+            except ImportError as error:
+                raise ImportError("telemetry needs OpenTelemetry: pip install 'coinslot[otel]'") from error
+            self._is_measured = True
+            Meters(self.events)
+            Spans(self.events)
 
     async def __aenter__(self) -> Paywall:
         await self.open()
@@ -147,6 +225,12 @@ class Paywall:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _cache(url: str) -> Cache:
+    from coinslot.storage import open_cache
+
+    return open_cache(url)
 
 
 def _checked(methods: Sequence[ServerMethod]) -> tuple[ServerMethod, ...]:
