@@ -16,8 +16,10 @@ from coinslot.methods.tempo.node import Node
 from coinslot.methods.tempo.rpc import Rpc
 from coinslot.methods.tempo.server.charge import TempoCharge
 from coinslot.methods.tempo.server.identity import Identity
+from coinslot.methods.tempo.server.payees import SellerNode
 from coinslot.methods.tempo.server.pull import Pull
 from coinslot.methods.tempo.server.push import Push
+from coinslot.methods.tempo.server.repayments import Repayments
 from coinslot.methods.tempo.wire import (
     EXPIRING_NONCE_KEY,
     FEE_PAYER_PLACEHOLDER,
@@ -30,8 +32,9 @@ from coinslot.methods.tempo.wire import (
 )
 from coinslot.methods.tempo.wire.key_authorization import KeyAuthorization
 from coinslot.methods.tempo.wire.terms import Terms
-from coinslot.payments.method import Price, Proof
+from coinslot.payments.method import Offer, Price, Proof
 from coinslot.protocol import Challenge, Credential, JSONObject, JSONValue, format_timestamp
+from coinslot.sandbox.tempo import ThreadedDevnet
 from faulty_node import Behaviour, FaultyNode, edits
 
 REALM = "api.example.com"
@@ -44,11 +47,18 @@ def new_address() -> str:
     return checksum_address(secrets.token_bytes(20))
 
 
+def offered(charge: TempoCharge, price: str = "0.01", **members: str) -> Offer:
+    """What the charge asks for this price, which it can take."""
+    offer = charge.prepare(Price(amount=price, **members))
+    assert offer is not None
+    return offer
+
+
 def issue(
     charge: TempoCharge, price: str = "0.01", /, *, expires_at: float | None = None, **changes: JSONValue
 ) -> Challenge:
     """A challenge for `price`, good for five minutes unless said otherwise; `changes` are to its request."""
-    request: JSONObject = {**charge.prepare(Price(amount=price)).request, **changes}
+    request: JSONObject = {**offered(charge, price).request, **changes}
     return Challenge.create(
         id=secrets.token_urlsafe(32),
         realm=REALM,
@@ -238,7 +248,7 @@ def altered(
 
 def impatient(url: str) -> TempoCharge:
     """A server method that does not wait long for its node."""
-    node = Node(Rpc(url, timeout=0.7), 42431)
+    node = SellerNode(Rpc(url, timeout=0.7), 42431)
     return TempoCharge(
         recipient=new_address(),
         currency=TESTNET.currency.address,
@@ -253,6 +263,7 @@ def impatient(url: str) -> TempoCharge:
         push=Push(node, validate_sender=None, clock=time.time),
         identity=Identity(node, clock=time.time),
         relayed=None,
+        repayments=Repayments(node, None, chain_id=42431, max_fee="0.02", settle_timeout=1, clock=time.time),
     )
 
 
@@ -263,6 +274,17 @@ async def pathusd_balance(node: FaultyNode, owner: str) -> int:
         return await asking.balance(TESTNET.currency.address, owner)
     finally:
         await asking.aclose()
+
+
+async def mined(chain: FaultyNode | ThreadedDevnet, signed: Transaction) -> str:
+    """Put a transaction onto the chain: its hash."""
+    node = Node(Rpc(chain.url if isinstance(chain, FaultyNode) else chain.rpc_url))
+    try:
+        receipt = await node.send(signed, 10)
+    finally:
+        await node.aclose()
+    assert receipt is not None
+    return receipt.hash
 
 
 async def verified(charge: TempoCharge, challenge: Challenge, signed: Transaction) -> Proof:

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 from msgspec.structs import replace
 
+from coinslot.errors import NotApplied
 from coinslot.methods.tempo.keys import parse_address
 from coinslot.methods.tempo.node import transaction_hash
 from coinslot.methods.tempo.wire import FEE_PAYER_PLACEHOLDER, Transaction, Transfer, attribution_memo
+from coinslot.methods.tempo.wire.memo import memo_binds
 from faulty_node import FaultyNode
 from tempo_attacks import (
     CHAIN_ID,
@@ -245,13 +247,26 @@ async def test_what_is_almost_a_payment_is_none(wrong: Wrong, till: Till, data: 
 @EXAMPLES
 @given(data=st.data())
 async def test_nor_is_it_one_on_the_chain(wrong: Wrong, till: Till, data: st.DataObject) -> None:
-    """A receipt of what is almost a payment is refused in the same words."""
+    """A receipt of what is almost a payment is refused in the same words.
+
+    Money is kept of it only if it came to the seller under this challenge's memo.
+    """
     payment = data.draw(payments(**wrong.shape, sponsored=False))
     made = data.draw(st.permutations(wrong.edit(list(payment.transfers), payment, data.draw)))
     till.receipt = mined(payment, made)
-    await till.refuses(
+    refusal = await till.refuses(
         point_out(payment, says_who=data.draw(st.booleans())), f"{wrong.mined or wrong.words}|pays in"
     )
+    challenge = payment.challenge
+    ours = [
+        one.amount
+        for one in made
+        if one.recipient == RECIPIENTS[0]
+        and one.token in (CURRENCY, OTHER_TOKEN)
+        and one.memo is not None
+        and (one.memo == payment.terms.memo or memo_binds(one.memo, challenge.id, challenge.realm))
+    ]
+    assert isinstance(refusal, NotApplied) == any(ours)
 
 
 @pytest.mark.parametrize("sponsored", [False, True], ids=["unsponsored", "sponsored"])

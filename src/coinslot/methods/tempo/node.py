@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import AsyncIterator, Iterable
 from enum import Enum
 from typing import Final
 
 from msgspec import Struct
 
+from coinslot.methods.tempo.arrivals import Arrival, read_arrivals
+from coinslot.methods.tempo.blocks import Blocks
 from coinslot.methods.tempo.key_requests import authorization_object
 from coinslot.methods.tempo.keys import AddressError, checksum_address
 from coinslot.methods.tempo.rpc import METHOD_NOT_FOUND, Rpc, RpcCall, RpcError, RpcRefused, RpcUnanswered
@@ -47,6 +50,7 @@ _GET_NONCE: Final = abi.selector("getNonce(address,uint256)")
 
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _BLOCKS_PER_SECOND: Final = 10  # at most
+_RECENT: Final = 600  # seconds for which guessing a block is good enough
 
 _MAX_RECEIPT: Final = 256 * 1024  # bytes; that of a payment with ten splits has a tenth of it
 
@@ -105,6 +109,7 @@ class Node:
         self._chain_id = chain_id
         self._chain_is_checked = False
         self._sends_sync = True
+        self._blocks = Blocks(rpc)
 
     @property
     def host(self) -> str:
@@ -249,22 +254,61 @@ class Node:
 
     async def block_time(self, tag: str) -> int:
         """The timestamp of a block, in Unix seconds; `tag` is its number, or `latest`."""
-        return (await self._block(tag))[1]
+        return (await self._blocks.read(tag))[1]
+
+    async def latest_block(self) -> tuple[int, int]:
+        """The number of the latest block, and its timestamp in Unix seconds."""
+        return await self._blocks.read("latest")
+
+    async def first_block(self, time: float, latest: int) -> int:
+        """The number of the first block at `time` or later; one more than `latest` if there is none."""
+        return await self._blocks.first(time, latest)
+
+    async def block_times(self, numbers: Iterable[int]) -> dict[int, int]:
+        """The timestamps of these blocks, in Unix seconds, by their numbers."""
+        return await self._blocks.times(numbers)
+
+    def transfers(
+        self,
+        *,
+        to: Iterable[str] = (),
+        sent_by: Iterable[str] = (),
+        since_block: int,
+        until_block: int,
+        with_memo: bool = False,
+    ) -> AsyncIterator[Arrival]:
+        """The transfers of any TIP-20 token to, or from, these addresses, from block to block, inclusive.
+
+        `with_memo`: only those that have a memo, and that as well.
+        """
+        return read_arrivals(
+            self._rpc,
+            to=to,
+            sent_by=sent_by,
+            since_block=since_block,
+            until_block=until_block,
+            with_memo=with_memo,
+        )
 
     async def find_transfer(self, transfer: Transfer, *, since: int, until: int) -> str | Absence:
         """The transaction that made a transfer with a memo between these times, in Unix seconds.
 
         Or what its absence means: `FOREVER` only if the chain has got to `until` and all of it was searched.
         """
-        number, time = await self._block("latest")
-        first = max(number - (time - since) * _BLOCKS_PER_SECOND, 0)
+        last, time = await self.latest_block()
+        first, is_exact = max(last - (time - since) * _BLOCKS_PER_SECOND, 0), False
+        if time - since > _RECENT:
+            # Nodes refuse questions about too many blocks.
+            number = last
+            first, is_exact = await self.first_block(since, number), True
+            last = max(await self.first_block(until + 1, number) - 1, first)
         logs = await self._rpc.read(
             "eth_getLogs",
             {
                 "address": transfer.token,
                 "topics": [*transfer_topics(transfer)],
                 "fromBlock": hex(first),
-                "toBlock": hex(number),
+                "toBlock": hex(last),
             },
         )
         if not isinstance(logs, list):
@@ -273,16 +317,11 @@ class Node:
             found = log.get("transactionHash") if isinstance(log, dict) else None
             if isinstance(found, str) and _HASH.fullmatch(found) and transfer in transfers_in_logs([log]):
                 return found.lower()
-        if logs or time < until or (first > 0 and (await self._block(hex(first)))[1] > since):
+        if logs or time < until:
+            return Absence.PERHAPS
+        if not is_exact and first > 0 and await self.block_time(hex(first)) > since:
             return Absence.PERHAPS
         return Absence.FOREVER
-
-    async def _block(self, tag: str) -> tuple[int, int]:
-        """A block's number and timestamp."""
-        block = await self._rpc.read("eth_getBlockByNumber", tag, False)
-        if not isinstance(block, dict):
-            raise self._nonsense("a block")
-        return self._quantity(block.get("number")), self._quantity(block.get("timestamp"))
 
     def _quantity(self, value: JSONValue, bits: int = 256) -> int:
         """A number of so many bits as JSON-RPC writes it: `0x` and hexadecimal digits."""

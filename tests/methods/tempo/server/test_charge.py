@@ -46,6 +46,7 @@ from tempo_payments import (
     credential,
     impatient,
     issue,
+    offered,
     unsigned,
     verified,
 )
@@ -99,9 +100,7 @@ class TestPrepare:
 
     def test_the_request_says_who_gets_what_on_which_chain(self) -> None:
         """The request is the specification's; that both modes are taken goes without saying."""
-        offer = tempo.charge(RECIPIENT.lower()).prepare(
-            Price(amount="0.01", description="A cat", external_id="7")
-        )
+        offer = offered(tempo.charge(RECIPIENT.lower()), "0.01", description="A cat", external_id="7")
         assert offer.request == {
             "amount": "10000",
             "currency": PATH_USD,
@@ -114,11 +113,11 @@ class TestPrepare:
 
     def test_networks_have_their_own_chain_and_stablecoin(self) -> None:
         """Mainnet asks for USDC.e on chain 4217, unless told otherwise."""
-        request = tempo.charge(RECIPIENT, network="mainnet").prepare(Price(amount="1")).request
+        request = offered(tempo.charge(RECIPIENT, network="mainnet"), "1").request
         assert request["currency"] == MAINNET.currency.address
         assert request["methodDetails"] == {"chainId": 4217}
         other = tempo.charge(RECIPIENT, chain_id=1337, currency=TESTNET.tokens[1].address.lower())
-        request = other.prepare(Price(amount="1")).request
+        request = offered(other, "1").request
         assert request["currency"] == TESTNET.tokens[1].address
         assert request["methodDetails"] == {"chainId": 1337}
 
@@ -127,7 +126,7 @@ class TestPrepare:
     def test_amounts_are_exact(self, units: int) -> None:
         """Not one base unit is lost between the price and the request."""
         text = f"{units // 10**6}.{units % 10**6:06}"
-        assert tempo.charge(RECIPIENT).prepare(Price(amount=text)).amount == units
+        assert offered(tempo.charge(RECIPIENT), text).amount == units
 
     @pytest.mark.parametrize("amount", ["0.0000001", "-1", "1e3", "", "one"])
     def test_amounts_that_do_not_fit_are_refused(self, amount: str) -> None:
@@ -140,7 +139,7 @@ class TestPrepare:
         method = tempo.charge(
             RECIPIENT, fee_payer=PrivateKey.generate(), splits=[tempo.Split(OTHER, share="0.5")]
         )
-        offer = method.prepare(Price(amount="0.00"))
+        offer = offered(method, "0.00")
         assert (offer.request["amount"], offer.request["methodDetails"]) == ("0", {"chainId": 42431})
 
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from coinslot.errors import PaymentError, PaymentInsufficient, VerificationFailed
 from coinslot.methods import tempo
-from coinslot.methods.tempo.server.matching import match_transfers
+from coinslot.methods.tempo.server.matching import bound_transfers, match_transfers
 from coinslot.methods.tempo.wire.memo import attribution_memo
 from coinslot.methods.tempo.wire.terms import Terms
 from coinslot.methods.tempo.wire.tip20 import Transfer
@@ -106,3 +107,20 @@ def test_a_splits_memo_is_asked_for() -> None:
     for memo in (None, BOUND):
         with pytest.raises(VerificationFailed, match="has not the memo"):
             match(due, transfer(SELLER, 95, BOUND), transfer(OTHER, 5, memo))
+
+
+def test_bound_transfers_are_those_that_can_be_for_nothing_else() -> None:
+    """To the seller, with a memo of this challenge, of whatever amount: of one token and one payer."""
+    alpha = tempo.TESTNET.tokens[1].address
+    first, second = (transfer(SELLER, amount, BOUND) for amount in (7, 8))
+    own = transfer(SELLER, 9, OWN)
+    in_alpha = replace(first, token=alpha)
+    by_another = replace(second, sender=OTHER)
+    others = [transfer(SELLER, 5), transfer(SELLER, 5, FOREIGN), transfer(OTHER, 5, BOUND)]
+    assert bound_transfers(others, terms(), CHALLENGE) == []
+    assert bound_transfers([*others, first, second], terms(), CHALLENGE) == [first, second]
+    assert bound_transfers([in_alpha, first, second], terms(), CHALLENGE) == [first, second]
+    assert bound_transfers([in_alpha, *others], terms(), CHALLENGE) == [in_alpha]
+    assert bound_transfers([first, by_another], terms(), CHALLENGE) == [first]
+    assert bound_transfers([own], terms(), CHALLENGE) == []
+    assert bound_transfers([own], terms(memo=OWN), CHALLENGE) == [own]

@@ -14,11 +14,11 @@ from coinslot.methods.tempo.node import Node
 from coinslot.methods.tempo.rpc import Rpc
 from coinslot.methods.tempo.wire import KeyAuthorization, Swap, TokenLimit, Transaction, swap_calls
 from coinslot.methods.tempo.wire.signatures import AccessKey, SigningKey
-from coinslot.payments.method import Price, Settled
+from coinslot.payments.method import Settled
 from coinslot.protocol import Challenge
 from coinslot.sandbox.tempo import ThreadedDevnet
 from faulty_node import FaultyNode
-from tempo_payments import issue, new_address, pathusd_balance, pays, unsigned, verified
+from tempo_payments import issue, new_address, offered, pathusd_balance, pays, unsigned, verified
 
 PATH_USD, ALPHA_USD = (token.address for token in tempo.TESTNET.tokens[:2])
 
@@ -106,10 +106,11 @@ class TestMemos:
         charge = tempo.charge(
             new_address(), rpc_url=node.url, memo=lambda: b"INV" + next(numbers).to_bytes(29)
         )
-        method_offer = charge.prepare(Price(amount="0.01"))
+        method_offer = offered(charge)
         assert method_offer.is_drawn
         for use_own in (True, False):
             offer = await charge.draw(method_offer)
+            assert offer is not None
             assert charge.pinned(offer.request) == method_offer.request
             challenge = issue(charge, methodDetails=offer.request["methodDetails"])
             good = unsigned(challenge)

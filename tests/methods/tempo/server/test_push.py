@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coinslot.errors import InvalidPayload, PaymentExpired, PaymentUnavailable, VerificationFailed
+from coinslot.errors import InvalidPayload, NotApplied, PaymentUnavailable, VerificationFailed
 from coinslot.methods import tempo
 from coinslot.methods.tempo.keys import PrivateKey
 from coinslot.methods.tempo.node import Node
@@ -86,7 +86,7 @@ class TestVerify:
         short = issue(charge)
         good = unsigned(short)
         transaction = await broadcast(devnet, replace(good, calls=good.calls[:2]).sign(payer))
-        with pytest.raises(VerificationFailed, match="makes no transfer to"):
+        with pytest.raises(NotApplied, match="makes no transfer to"):
             await present(charge, short, transaction)
         await charge.aclose()
 
@@ -171,7 +171,7 @@ class TestVerify:
         assert (await present(late, challenge, transaction)).payer == payer.address
         over = issue(charge, expires_at=time.time() - 20)
         transaction = await broadcast(devnet, unsigned(over).sign(payer))
-        with pytest.raises(PaymentExpired, match="made after the challenge's expiry"):
+        with pytest.raises(NotApplied, match="made after the challenge's expiry"):
             await present(charge, over, transaction)
         for method in (charge, late):
             await method.aclose()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from coinslot.errors import (
     ConfigurationError,
+    NotApplied,
     PaymentError,
     PaymentExpired,
     PaymentUnavailable,
@@ -18,8 +20,9 @@ from coinslot.errors import (
 )
 from coinslot.methods import tempo
 from coinslot.methods.tempo.keys import PrivateKey
+from coinslot.methods.tempo.wire import Transaction
 from coinslot.methods.tempo.wire.source import format_source
-from coinslot.payments.method import Failed, NotSent, Settled, Unknown
+from coinslot.payments.method import Failed, NotSent, Proof, Settled, Unknown
 from coinslot.protocol import Challenge
 from coinslot.protocol.binding import challenge_id
 from coinslot.sandbox.tempo import ThreadedDevnet
@@ -30,8 +33,10 @@ from tempo_payments import (
     chain_is_ahead,
     credential,
     issue,
+    mined,
     new_address,
     pathusd_balance,
+    pays,
     pushed,
     unsigned,
     verified,
@@ -94,7 +99,7 @@ class Oracle:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
     def close(self) -> None:
@@ -290,6 +295,67 @@ class TestSettlement:
         )
         node.behaviours["eth_getBlockByNumber"] = chain_is_ahead(by=600)
         assert isinstance(await told.settle(proof), Failed)
+
+
+class TestNotApplied:
+    """A push payment that the relay refuses has brought its money all the same."""
+
+    async def refused(
+        self, told: tempo.TempoCharge, oracle: Oracle, challenge: Challenge, signed: Transaction, code: str
+    ) -> PaymentError:
+        """How a transaction that is on the chain is refused, if the relay says so."""
+        oracle.answers = [(200, {"success": False, "error": {"code": code}})]
+        with pytest.raises(PaymentError) as refusal:
+            await told.verify(pushed(challenge, "0x" + signed.hash().hex()), challenge.decode_request())
+        return refusal.value
+
+    async def test_what_came_too_late_or_is_not_what_was_asked_is_kept(
+        self, told: tempo.TempoCharge, oracle: Oracle, node: FaultyNode, payer: PrivateKey
+    ) -> None:
+        """The chain says so, not only the relay."""
+        over = issue(told, expires_at=time.time() - 20)
+        short = issue(told)
+        for challenge, code, amount in ((over, "expired", 10_000), (short, "invalid_payment", 9_999)):
+            signed = pays(challenge, amount=amount)(unsigned(challenge)).sign(payer)
+            await mined(node, signed)
+            refusal = await self.refused(told, oracle, challenge, signed, code)
+            assert isinstance(refusal, NotApplied)
+            assert isinstance(refusal.received, Proof)
+            assert (refusal.received.amount, refusal.received.payer) == (amount, payer.address)
+
+    async def test_what_is_somebody_elses_is_not(
+        self, told: tempo.TempoCharge, oracle: Oracle, node: FaultyNode, payer: PrivateKey
+    ) -> None:
+        """Another challenge's payment, and one that the chain does not know, leave nothing behind."""
+        theirs, mine = issue(told), issue(told)
+        signed = unsigned(theirs).sign(payer)
+        await mined(node, signed)
+        never = unsigned(mine).sign(payer)
+        for transaction in (signed, never):
+            refusal = await self.refused(told, oracle, mine, transaction, "invalid_payment")
+            assert type(refusal) is VerificationFailed
+
+    async def test_what_the_chain_finds_good_may_be_presented_again(
+        self, told: tempo.TempoCharge, oracle: Oracle, node: FaultyNode, payer: PrivateKey
+    ) -> None:
+        """The relay refuses a payment that was made in time and to the letter: it is not written off."""
+        challenge = issue(told)
+        signed = unsigned(challenge).sign(payer)
+        await mined(node, signed)
+        for code in ("policy_denied", "invalid_payment", "already_used"):
+            refusal = await self.refused(told, oracle, challenge, signed, code)
+            assert type(refusal) is VerificationFailed
+
+    async def test_a_node_that_cannot_be_asked_decides_nothing(
+        self, told: tempo.TempoCharge, oracle: Oracle, node: FaultyNode, payer: PrivateKey
+    ) -> None:
+        """The payer comes again with the same."""
+        challenge = issue(told)
+        await node.stop()
+        signed = unsigned(challenge).sign(payer)
+        refusal = await self.refused(told, oracle, challenge, signed, "invalid_payment")
+        assert isinstance(refusal, PaymentUnavailable)
+        await node.start()
 
 
 @pytest.mark.parametrize(

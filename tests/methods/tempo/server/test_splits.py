@@ -9,8 +9,7 @@ from coinslot.errors import AmountError, ConfigurationError
 from coinslot.methods import tempo
 from coinslot.methods.tempo.server.splits import check_splits, split_price
 from coinslot.methods.tempo.wire.tip20 import Transfer
-from coinslot.payments.method import Price
-from tempo_payments import OTHER
+from tempo_payments import OTHER, offered
 
 SELLER = "0x742d35Cc6634c0532925a3b844bC9e7595F8fE00"
 CURRENCY = tempo.TESTNET.currency.address
@@ -41,7 +40,7 @@ def test_the_request_says_who_gets_what() -> None:
         SELLER, splits=[tempo.Split(OTHER, share="0.05"), tempo.Split(OTHER, amount="0.1", memo=b"\x02" * 32)]
     )
     recipient = tempo.Split(OTHER, amount="1").recipient
-    assert method.prepare(Price(amount="1")).request["methodDetails"] == {
+    assert offered(method, "1").request["methodDetails"] == {
         "chainId": 42431,
         "splits": [
             {"amount": "50000", "recipient": recipient},

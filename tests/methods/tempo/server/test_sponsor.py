@@ -19,7 +19,7 @@ from coinslot.methods.tempo.keys import PrivateKey, parse_address
 from coinslot.methods.tempo.node import Node
 from coinslot.methods.tempo.rpc import Rpc
 from coinslot.methods.tempo.wire import FEE_PAYER_PLACEHOLDER, Transaction
-from coinslot.payments.method import Failed, Price, Proof, Settled
+from coinslot.payments.method import Failed, Proof, Settled
 from coinslot.protocol import Challenge
 from coinslot.sandbox.tempo import ThreadedDevnet
 from faulty_node import Behaviour, FaultyNode, answers, drops, edits, refuses, says
@@ -29,6 +29,7 @@ from tempo_payments import (
     credential,
     issue,
     new_address,
+    offered,
     pathusd_balance,
     pays,
     unsigned,
@@ -76,7 +77,7 @@ class TestConfiguration:
     )
     def test_challenges_promise_the_fee_and_take_pull_only(self, fee_payer: Any) -> None:
         """Whoever pays the fee signs last, so the payer cannot broadcast."""
-        request = tempo.charge(RECIPIENT, fee_payer=fee_payer).prepare(Price(amount="1")).request
+        request = offered(tempo.charge(RECIPIENT, fee_payer=fee_payer), "1").request
         assert request["methodDetails"] == {
             "chainId": 42431,
             "feePayer": True,

@@ -1,11 +1,20 @@
-"""The attribution memo: laid out as the other implementations write it, and bound to one challenge."""
+"""Memos: the payments' as the other implementations write them, bound to one challenge; the refunds'."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given, strategies as st
 
-from coinslot.methods.tempo.wire.memo import MEMO_LENGTH, attribution_memo, memo_binds
+from coinslot.methods.tempo.keys import keccak256
+from coinslot.methods.tempo.wire.memo import (
+    MEMO_LENGTH,
+    attribution_memo,
+    is_attribution,
+    is_refund,
+    memo_binds,
+    names_challenge,
+    refund_memo,
+)
 
 CHALLENGE = "JFbuyl1b9imunJmb9ogmLbAJo8b4WG7lDWKwKzGCg3g"
 REALM = "api.example.com"
@@ -59,3 +68,23 @@ def test_the_length_is_checked(change: object) -> None:
     """A right memo that is cut or lengthened by a byte binds nothing."""
     assert callable(change)
     assert not memo_binds(change(attribution_memo(CHALLENGE, REALM)), CHALLENGE, REALM)
+
+
+@given(st.text(), st.text(), st.text(), st.none() | st.text())
+def test_it_names_its_challenge_in_any_realm(one: str, other: str, realm: str, client: str | None) -> None:
+    """Whoever does not know the realm can still tell whose memo it is."""
+    assert names_challenge(attribution_memo(one, realm, client), one)
+    assert names_challenge(attribution_memo(one, realm, client), other) == (one == other)
+    assert not names_challenge(bytes(25) + keccak256(one.encode())[:7], one)
+
+
+@given(st.binary(min_size=32, max_size=32), st.text(), st.text())
+def test_a_refunds_memo_pays_for_nothing(transaction: bytes, key: str, realm: str) -> None:
+    """It is laid out as it is documented, and is never an attribution memo."""
+    memo = refund_memo("0x" + transaction.hex(), key)
+    assert memo == bytes.fromhex("460e1d3c01") + transaction[:16] + keccak256(key.encode())[:11]
+    assert len(memo) == MEMO_LENGTH
+    assert is_refund(memo)
+    assert not is_attribution(memo)
+    assert not is_refund(attribution_memo(key, realm))
+    assert memo != refund_memo("0x" + transaction.hex(), key + "2")

@@ -9,8 +9,8 @@ from coinslot.errors import MalformedChallenge
 from coinslot.methods import tempo
 from coinslot.methods.tempo.wire.terms import Terms
 from coinslot.methods.tempo.wire.tip20 import Transfer
-from coinslot.payments.method import Price
 from coinslot.protocol import JSONObject, JSONValue
+from tempo_payments import offered
 
 RECIPIENT = "0x742d35Cc6634c0532925a3b844bC9e7595F8fE00"
 CURRENCY = "0x20C0000000000000000000000000000000000000"
@@ -35,7 +35,7 @@ def test_what_is_left_out_has_the_specifications_defaults() -> None:
 
 def test_an_offer_is_read_as_it_was_meant() -> None:
     """What the server half prepares, the client half takes for a plain charge of the same."""
-    offer = tempo.charge(RECIPIENT, network="mainnet").prepare(Price(amount="1.5"))
+    offer = offered(tempo.charge(RECIPIENT, network="mainnet"), "1.5")
     terms = Terms.from_request(offer.request)
     assert (terms.amount, terms.currency, terms.chain_id) == (offer.amount, offer.currency, 4217)
     assert terms.modes == ("pull", "push")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final
 
 from coinslot.errors import (
     ConfigurationError,
@@ -42,8 +41,8 @@ logger = logging.getLogger("coinslot.tempo")
 class TempoAccount:
     """The client method `tempo/charge`, for one account. Made by `account`."""
 
-    name: Final = "tempo"
-    intent: Final = "charge"
+    name: str = "tempo"
+    intent: str = "charge"
 
     def __init__(
         self,
@@ -72,6 +71,11 @@ class TempoAccount:
     def address(self) -> str:
         """The address of the account that pays, EIP-55 checksummed."""
         return self._key.address
+
+    @property
+    def key(self) -> SigningKey:
+        """What signs for the account."""
+        return self._key
 
     def __repr__(self) -> str:
         return f"TempoAccount({self.address!r})"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from coinslot.errors import ConfigurationError
 from coinslot.methods.tempo.keys import AddressError, checksum_address
-
-_TIP20_PREFIX: Final = "0x20c000000000000000000000"
+from coinslot.methods.tempo.wire.tip20 import is_token
 
 
 def payable_address(name: str, text: str) -> str:
@@ -24,11 +21,6 @@ def token_address(name: str, text: str) -> str:
     if not is_token(address):
         raise ConfigurationError(f"{name}: {address} is not the address of a TIP-20 token")
     return address
-
-
-def is_token(address: str) -> bool:
-    """Whether an address is one that only TIP-20 tokens have."""
-    return address.lower().startswith(_TIP20_PREFIX)
 
 
 def _address(name: str, text: str) -> str:

@@ -28,7 +28,9 @@ logger = logging.getLogger("coinslot.tempo")
 
 _GWEI: Final = 10**9
 _ATTO: Final = 18  # fees are counted in attodollars, of which a dollar has 10**18
-_LOSS_PERIOD: Final = 3600.0
+LOSS_PERIOD: Final = 3600.0
+"""Seconds for which a loss counts."""
+
 _QUIET: Final = 60.0
 
 
@@ -58,7 +60,7 @@ class FeePayerPolicy(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            amount = _attodollars(name, value) if isinstance(value, str) else value
+            amount = attodollars(name, value) if isinstance(value, str) else value
             if amount <= 0:
                 raise ConfigurationError(f"{name} has to be more than zero")
 
@@ -77,7 +79,7 @@ def check_sponsored(transaction: Transaction, policy: FeePayerPolicy, now: float
     if transaction.max_priority_fee_per_gas > policy.max_priority_fee_per_gas:
         raise _beyond(f"its priority fee per gas is more than {policy.max_priority_fee_per_gas} attodollars")
     fee = transaction.gas_limit * transaction.max_fee_per_gas
-    if fee > _attodollars("max_fee", policy.max_fee):
+    if fee > attodollars("max_fee", policy.max_fee):
         raise _beyond(f"its fee may come to {format_amount(fee, _ATTO)}, more than {policy.max_fee}")
     if (transaction.valid_before or 0) > now + policy.max_validity:
         raise _beyond(f"it is valid for longer than {policy.max_validity} s")
@@ -91,19 +93,21 @@ class _Reservation(Struct, frozen=True):
 
 
 class FeeBudget:
-    """What a fee payer has at stake. In the memory of this process: each worker has a budget of its own.
+    """What a fee payer has at stake, as far as this process knows (`SharedBudget` knows of others).
 
-    A transaction that nobody found out the end of counts as lost once it cannot come any more.
+    A transaction that nobody found out the end of counts as lost once it cannot come any more. `name` is the
+    fee payer's, the same in every process.
     """
 
-    def __init__(self, policy: FeePayerPolicy, clock: Callable[[], float]) -> None:
+    def __init__(self, policy: FeePayerPolicy, clock: Callable[[], float], *, name: str = "") -> None:
+        self.name = name
         self._policy = policy
         self._clock = clock
         self._in_flight: dict[str, _Reservation] = {}
         self._warned_at = 0.0
         self._losses: deque[tuple[float, str, int]] = deque()
-        self._fee_limit = _attodollars("max_in_flight_fee", policy.max_in_flight_fee)
-        self._loss_limit = _attodollars("max_lost_fee", policy.max_lost_fee)
+        self._fee_limit = attodollars("max_in_flight_fee", policy.max_in_flight_fee)
+        self._loss_limit = attodollars("max_lost_fee", policy.max_lost_fee)
 
     @property
     def at_stake(self) -> int:
@@ -117,10 +121,10 @@ class FeeBudget:
         self._check_losses(payer, fee, now)
         others = [held for held in self._in_flight.values() if held.payer == payer]
         if len(others) >= self._policy.max_in_flight_per_payer:
-            raise _busy("Too many sponsored payments of this account are under way.")
+            raise busy("Too many sponsored payments of this account are under way.")
         if len(self._in_flight) >= self._policy.max_in_flight or self.at_stake + fee > self._fee_limit:
-            self._warn(now, "the fee payer's budget for payments under way is used up")
-            raise _busy("Too many sponsored payments are under way.")
+            self.warn("the fee payer's budget for payments under way is used up")
+            raise busy("Too many sponsored payments are under way.")
 
     def reserve(self, key: str, payer: str, fee: int, until: float) -> bool:
         """Set aside so many attodollars for the transaction `key`, which is valid before `until`.
@@ -165,31 +169,32 @@ class FeeBudget:
         """Whether there would be too many, if all that is under way were reverted as well."""
         of_payer = [when for when, who, _ in self._losses if who == payer]
         if len(of_payer) >= self._policy.max_reverts_per_payer:
-            raise _busy(
+            raise busy(
                 "Payments of this account were reverted at the seller's expense; "
                 "it is not sponsored for a while.",
                 retry_after=self._until_forgotten(of_payer[0], now),
             )
         lost = sum(lost for _, _, lost in self._losses)
         if lost + self.at_stake + fee > self._loss_limit:
-            self._warn(now, "the fee payer could lose more than it may within the hour: it rests")
-            raise _busy(
+            self.warn("the fee payer could lose more than it may within the hour: it rests")
+            raise busy(
                 "Payments are not sponsored right now.",
                 retry_after=self._until_forgotten(self._losses[0][0], now) if lost else 2,
             )
 
     def _until_forgotten(self, when: float, now: float) -> int:
-        return max(1, int(when + _LOSS_PERIOD - now))
+        return max(1, int(when + LOSS_PERIOD - now))
 
     def _forget(self, now: float) -> None:
         """What nobody found out the end of, and which cannot come any more, is taken for lost."""
         for key in [key for key, held in self._in_flight.items() if held.until < now]:
             self.lose(key)
-        while self._losses and self._losses[0][0] + _LOSS_PERIOD <= now:
+        while self._losses and self._losses[0][0] + LOSS_PERIOD <= now:
             self._losses.popleft()
 
-    def _warn(self, now: float, what: str) -> None:
+    def warn(self, what: str) -> None:
         """Tell the operator, once a minute at most: whoever tries again and again fills no log."""
+        now = self._clock()
         if now >= self._warned_at + _QUIET:
             self._warned_at = now
             logger.warning(what)
@@ -199,11 +204,13 @@ def _beyond(what: str) -> VerificationFailed:
     return VerificationFailed(f"The seller does not pay the fee of this transaction: {what}.")
 
 
-def _busy(detail: str, retry_after: int = 2) -> PaymentUnavailable:
+def busy(detail: str, retry_after: int = 2) -> PaymentUnavailable:
+    """What a payer is told when the budget is used up."""
     return PaymentUnavailable(f"{detail} Nothing was taken; send it again later.", retry_after=retry_after)
 
 
-def _attodollars(name: str, amount: str | Decimal) -> int:
+def attodollars(name: str, amount: str | Decimal) -> int:
+    """A setting's amount, in attodollars. Raises `ConfigurationError`, which begins with its name."""
     try:
         return to_base_units(str(amount), _ATTO)
     except AmountError as error:

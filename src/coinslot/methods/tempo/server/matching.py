@@ -49,6 +49,22 @@ def match_transfers(
     return [found[index] for index in range(len(due))]
 
 
+def bound_transfers(made: Sequence[Transfer], terms: Terms, challenge: Challenge) -> list[Transfer]:
+    """The transfers among `made` to the recipient that can be for nothing but this challenge.
+
+    Whatever their amount. They are of one token and one sender: those of the first that there is, of what was
+    asked for if it is among them.
+    """
+    bound = [
+        transfer
+        for transfer in made
+        if transfer.recipient == terms.recipient and _binds(transfer.memo, terms, challenge)
+    ]
+    bound.sort(key=lambda transfer: transfer.token != terms.currency)
+    first = bound[0] if bound else None
+    return [one for one in bound if first and (one.token, one.sender) == (first.token, first.sender)]
+
+
 def _freedom(index: int, due: Transfer) -> int:
     """How many memos will do: one, those that bind, or any."""
     if index == _PRIMARY:
@@ -68,9 +84,11 @@ def _memo_fits(index: int, memo: bytes | None, terms: Terms, challenge: Challeng
             return memo == wanted
         # Not that of another challenge, though, which this transfer could pay as well.
         return not is_attribution(memo) or memo_binds(memo, challenge.id, challenge.realm)
-    if memo is None:
-        return unbound
-    return memo == terms.memo or memo_binds(memo, challenge.id, challenge.realm)
+    return unbound if memo is None else _binds(memo, terms, challenge)
+
+
+def _binds(memo: bytes | None, terms: Terms, challenge: Challenge) -> bool:
+    return memo is not None and (memo == terms.memo or memo_binds(memo, challenge.id, challenge.realm))
 
 
 def _missing(index: int, due: Transfer, left: Sequence[Transfer]) -> PaymentError:

@@ -27,11 +27,13 @@ from coinslot.methods.tempo.refusals import concerns_fee, explain, is_pending, i
 from coinslot.methods.tempo.rpc import RpcError, RpcRefused, RpcUnanswered, RpcUnreachable
 from coinslot.methods.tempo.server.fee_policy import check_sponsored
 from coinslot.methods.tempo.server.key_checks import check_access_key
+from coinslot.methods.tempo.server.shared_budget import Budget
 from coinslot.methods.tempo.server.sponsor import Sponsor
 from coinslot.methods.tempo.server.verification import check_transaction, made_transfers
 from coinslot.methods.tempo.wire.signatures import Signer
 from coinslot.methods.tempo.wire.terms import Terms
 from coinslot.methods.tempo.wire.transaction import FEE_PAYER_TYPE, Transaction, TransactionError
+from coinslot.payments.cache import Cache
 from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, Settlement, Unknown
 from coinslot.protocol import Credential
 
@@ -54,7 +56,7 @@ class Pull:
     ) -> None:
         self._node = node
         self._sponsor = sponsor
-        self._budget = None if sponsor is None else sponsor.budget(clock)
+        self._budget = None if sponsor is None else Budget(sponsor.budget(clock), sponsor.policy, clock)
         self._unbound = unbound
         self._settle_timeout = settle_timeout
         self._clock = clock
@@ -103,6 +105,11 @@ class Pull:
         except RpcError as error:
             return Unknown(reason=f"{proof.reference} could not be looked up: {error}")
 
+    def share(self, cache: Cache | None) -> None:
+        """Have the workers that share `cache` share the fee payer's budget."""
+        if self._budget is not None:
+            self._budget.share(cache)
+
     async def aclose(self) -> None:
         """Close the fee payer's connections; the node is the caller's."""
         if self._sponsor is not None:
@@ -119,16 +126,16 @@ class Pull:
             )
         key = f"tempo:{terms.chain_id}:{signed}"
         fee = check_sponsored(transaction, self._sponsor.policy, self._clock())
-        self._budget.check(signer.account, fee)
+        self._budget.own.check(signer.account, fee)
         purse = self._sponsor.purse(terms.currency)
         completed = await self._sponsor.co_sign(transaction, terms.currency)
         found = await self._examine(completed, signer, terms, purse)
         if purse is not None and found.purse is not None:
-            self._budget.check_funds(found.purse, fee, *purse)
+            self._budget.own.check_funds(found.purse, fee, *purse)
         await self._check(found, completed, signer, terms)
         await self._check_new(completed)
         # Only now, so that nobody holds a place without the means to pay.
-        self._budget.reserve(key, signer.account, fee, transaction.valid_before or 0)
+        await self._budget.reserve(key, signer.account, fee, transaction.valid_before or 0)
         return completed
 
     async def _examine(
@@ -203,7 +210,7 @@ class Pull:
                 return await self._after_refusal(transaction, proof, refusal)
             receipt = None
         receipt = receipt or await self._node.wait_for_receipt(proof.reference)
-        return self._judge(receipt, transaction, proof)
+        return await self._judge(receipt, transaction, proof)
 
     async def _after_refusal(self, transaction: Transaction, proof: Proof, refusal: RpcRefused) -> Settlement:
         """The node did not take it. That alone proves nothing: it may be there already, by another way."""
@@ -214,7 +221,7 @@ class Pull:
         if isinstance(found, Settled | Failed):
             return found
         if self._budget is not None and explain(refusal) is not None and not is_repeated(refusal):
-            self._budget.release(proof.key)  # only this node has had it with a signature for its fee
+            await self._budget.release(proof.key)  # only this node has had it with a signature for its fee
         return Unknown(reason=f"the node refused {proof.reference}: {refusal}")
 
     async def _find(self, transaction: Transaction, proof: Proof) -> Settlement:
@@ -225,9 +232,9 @@ class Pull:
             # Whoever holds what the payer signed can have another pay the fee: by another hash, it would pay.
             found = await self._find_elsewhere(transaction, proof, end)
         if isinstance(found, Receipt):
-            return self._judge(found, transaction, proof)
+            return await self._judge(found, transaction, proof)
         if found is Absence.FOREVER and self._budget is not None:
-            self._budget.release(proof.key)
+            await self._budget.release(proof.key)
         return describe_absence(found, proof)
 
     async def _find_elsewhere(self, transaction: Transaction, proof: Proof, end: int) -> Receipt | Absence:
@@ -247,13 +254,13 @@ class Pull:
     def _sponsor_window(self) -> int:
         return _SKEW + (0 if self._sponsor is None else self._sponsor.policy.max_validity)
 
-    def _judge(self, receipt: Receipt, transaction: Transaction, proof: Proof) -> Settlement:
+    async def _judge(self, receipt: Receipt, transaction: Transaction, proof: Proof) -> Settlement:
         """What a receipt says, and what that means for the fee payer."""
         if self._budget is not None:
             if receipt.succeeded:
-                self._budget.release(proof.key)
+                await self._budget.release(proof.key)
             else:
-                self._budget.lose(proof.key, receipt.fee)
+                await self._budget.lose(proof.key, receipt.fee)
         return judge(receipt, transaction, proof)
 
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
-from coinslot.errors import PaymentExpired, PaymentUnavailable, VerificationFailed
+from coinslot.errors import (
+    NotApplied,
+    PaymentExpired,
+    PaymentInsufficient,
+    PaymentUnavailable,
+    VerificationFailed,
+)
 from coinslot.methods.tempo.node import Node, Receipt
 from coinslot.methods.tempo.rpc import RpcError
-from coinslot.methods.tempo.server.matching import match_transfers
+from coinslot.methods.tempo.server.matching import bound_transfers, match_transfers
 from coinslot.methods.tempo.server.verification import read_source
 from coinslot.methods.tempo.wire.terms import Terms
-from coinslot.methods.tempo.wire.tip20 import Transfer
+from coinslot.methods.tempo.wire.tip20 import Transfer, is_token
 from coinslot.payments.method import Proof, Recovery, Settled, Settlement, Unknown
-from coinslot.protocol import Credential
+from coinslot.protocol import Challenge, Credential
 
 ValidateSender: TypeAlias = Callable[[str, str], bool | Awaitable[bool]]
 """Whether a transfer from the first address may pay for the second, which the credential names. EIP-55."""
@@ -52,25 +58,19 @@ class Push:
     async def verify(self, credential: Credential, terms: Terms) -> Proof:
         """The receipt has to report the transfers that are due, bound to this challenge, from whoever pays.
 
-        Raises a refusal, or `PaymentUnavailable` if the transaction is not on the chain yet, or the node
-        cannot be asked.
+        Raises a refusal, `NotApplied` if money came for this very challenge too late or not as asked, or
+        `PaymentUnavailable` if the transaction is not on the chain yet, or the node cannot be asked.
         """
-        transaction = str(credential.payload["hash"])
         source = None if credential.source is None else read_source(credential.source, terms.chain_id)
-        receipt = await self._receipt(transaction)
+        receipt = await self._receipt(str(credential.payload["hash"]))
         if not receipt.succeeded:
             raise VerificationFailed(f"The transaction {receipt.hash} was reverted; it moved nothing.")
-        await self._check_in_time(receipt, credential.challenge.expires_at())
-        primary = await self._primary(receipt, source, credential, terms)
-        return Proof(
-            key=f"tempo:{terms.chain_id}:{transaction}",
-            reference=transaction,
-            amount=terms.amount,
-            currency=terms.currency,
-            recipient=terms.recipient,
-            payer=primary.sender,
-            recovery=Recovery(RECOVERY),
-        )
+        made = await self._made(receipt, source, terms)
+        proof = check_receipt(receipt, made, credential.challenge, terms)
+        expires = credential.challenge.expires_at()
+        if expires is not None and self._clock() >= expires:
+            await check_in_time(self._node, receipt, expires, proof)
+        return proof
 
     async def settle(self, proof: Proof) -> Settlement:
         """It is settled: the receipt was there when it was verified, and Tempo's blocks are final."""
@@ -101,9 +101,7 @@ class Push:
                 finally:
                     self._waiting -= 1
         except RpcError as error:
-            raise PaymentUnavailable(
-                "The payment cannot be checked right now. Send the same credential again.", log=str(error)
-            ) from error
+            raise unavailable(error) from error
         if receipt is None:
             raise PaymentUnavailable(
                 "The transaction is not on the chain yet. Send the same credential again; do not pay anew.",
@@ -111,38 +109,22 @@ class Push:
             )
         return receipt
 
-    async def _check_in_time(self, receipt: Receipt, expires: float | None) -> None:
-        """A payment that is shown late counts if it was made in time. Raises `PaymentExpired`."""
-        if expires is None or self._clock() < expires:
-            return
-        if receipt.block is None:
-            raise PaymentExpired("The challenge has expired, and the payment's time is not known.")
-        try:
-            made_at = await self._node.block_time(receipt.block)
-        except RpcError as error:
-            raise PaymentUnavailable(
-                "The payment cannot be checked right now. Send the same credential again.", log=str(error)
-            ) from error
-        if made_at > expires:
-            raise PaymentExpired("The payment was made after the challenge's expiry.")
-
-    async def _primary(
-        self, receipt: Receipt, source: str | None, credential: Credential, terms: Terms
-    ) -> Transfer:
-        """The transfer to the seller. Those of strangers do not count. Raises a refusal."""
+    async def _made(self, receipt: Receipt, source: str | None, terms: Terms) -> list[Transfer]:
+        """The transfers of whoever may pay; those of strangers do not count. Raises a refusal."""
         expected = source or receipt.sender
-        senders = {transfer.sender for transfer in receipt.transfers if transfer.token == terms.currency}
-        if len(senders) > _MOST_SENDERS:
-            raise VerificationFailed("The transaction moves tokens of too many accounts to be a payment.")
-        allowed = {sender for sender in senders if sender and await self._may_pay(sender, expected)}
         made = [
             transfer
             for transfer in receipt.transfers
-            if transfer.sender in allowed and transfer.recipient != _FEE_MANAGER
+            if is_token(transfer.token) and transfer.recipient != _FEE_MANAGER  # any contract can write logs
         ]
-        if not made and any(transfer.recipient == terms.recipient for transfer in receipt.transfers):
+        senders = {transfer.sender for transfer in made}
+        if len(senders) > _MOST_SENDERS:
+            raise VerificationFailed("The transaction moves tokens of too many accounts to be a payment.")
+        allowed = {sender for sender in senders if sender and await self._may_pay(sender, expected)}
+        by_payer = [transfer for transfer in made if transfer.sender in allowed]
+        if not by_payer and any(transfer.recipient == terms.recipient for transfer in made):
             raise VerificationFailed("The transaction's transfers are from another account than the payer's.")
-        return match_transfers(made, terms, credential.challenge)[0]
+        return by_payer
 
     async def _may_pay(self, sender: str, expected: str | None) -> bool:
         if sender == expected:
@@ -151,3 +133,53 @@ class Push:
             return False
         allowed = self._validate_sender(sender, expected)
         return await allowed if inspect.isawaitable(allowed) else allowed
+
+
+def check_receipt(receipt: Receipt, made: Sequence[Transfer], challenge: Challenge, terms: Terms) -> Proof:
+    """The proof of a payment on the chain, of whose transfers `made` are the payer's.
+
+    Raises a refusal, or `NotApplied` if money came for this very challenge that is not what was asked.
+    """
+    try:
+        primary, *_ = match_transfers(made, terms, challenge)
+    except (PaymentInsufficient, VerificationFailed) as refusal:
+        bound = [each for each in bound_transfers(made, terms, challenge) if each.amount > 0]
+        if not bound:
+            raise
+        # One row is one transfer: were there more, an audit (or the watch over deposits) finds the rest.
+        first = bound[0]
+        raise NotApplied(
+            refusal.detail, received=_proof(receipt, terms, first.token, first.amount, first.sender)
+        ) from refusal
+    return _proof(receipt, terms, terms.currency, terms.amount, primary.sender)
+
+
+async def check_in_time(node: Node, receipt: Receipt, expires: float, proof: Proof) -> None:
+    """A payment that is shown late counts if it was made in time. Raises `NotApplied` if it was not."""
+    if receipt.block is None:
+        raise PaymentExpired("The challenge has expired, and the payment's time is not known.")
+    try:
+        made_at = await node.block_time(receipt.block)
+    except RpcError as error:
+        raise unavailable(error) from error
+    if made_at > expires:
+        raise NotApplied("The payment was made after the challenge's expiry.", received=proof)
+
+
+def unavailable(error: RpcError) -> PaymentUnavailable:
+    """What a payer is told when the node cannot be asked."""
+    return PaymentUnavailable(
+        "The payment cannot be checked right now. Send the same credential again.", log=str(error)
+    )
+
+
+def _proof(receipt: Receipt, terms: Terms, currency: str, amount: int, payer: str | None) -> Proof:
+    return Proof(
+        key=f"tempo:{terms.chain_id}:{receipt.hash}",
+        reference=receipt.hash,
+        amount=amount,
+        currency=currency,
+        recipient=terms.recipient,
+        payer=payer,
+        recovery=Recovery(RECOVERY),
+    )

@@ -25,15 +25,18 @@ from coinslot.errors import (
     MalformedJSON,
     PaymentError,
     PaymentExpired,
+    PaymentInsufficient,
     PaymentUnavailable,
     VerificationFailed,
 )
 from coinslot.methods.tempo.node import Node, transaction_hash
 from coinslot.methods.tempo.rpc import RpcError
 from coinslot.methods.tempo.server.pull import describe, read_transaction
+from coinslot.methods.tempo.server.push import check_in_time, check_receipt, unavailable
 from coinslot.methods.tempo.server.verification import check_transaction, read_source
 from coinslot.methods.tempo.wire import Transaction
 from coinslot.methods.tempo.wire.terms import Terms
+from coinslot.methods.tempo.wire.tip20 import is_token
 from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, Settlement, Unknown
 from coinslot.protocol import Credential, JSONObject, canonical_json, strict_json
 
@@ -95,9 +98,11 @@ class Relayed:
     async def verify(self, credential: Credential, terms: Terms) -> Proof:
         """Check it here, then have the relay check it.
 
-        Raises a refusal, or `PaymentUnavailable` if the relay does not answer.
+        Raises a refusal, `NotApplied` if it refuses money that came for this very challenge, too late or not
+        as asked, or `PaymentUnavailable` if the relay does not answer.
         """
-        if credential.payload["type"] == "transaction":
+        is_pushed, source = credential.payload["type"] == "hash", None
+        if not is_pushed:
             transaction = read_transaction(credential, terms)
             signer = check_transaction(
                 transaction, credential.challenge, credential.source, terms, self._clock()
@@ -107,12 +112,14 @@ class Relayed:
         else:
             reference, payer = str(credential.payload["hash"]), None
             if credential.source is not None:
-                read_source(credential.source, terms.chain_id)
+                source = read_source(credential.source, terms.chain_id)
         body = _body(credential)
         answer = await self._post("validate", body)
         if answer is None:
             raise PaymentUnavailable("The payment cannot be checked right now. Send it again.")
         if answer.get("success") is not True:
+            if is_pushed and _code(answer) in _REFUSALS:
+                await self._check_money(credential, source, terms)
             raise _refusal(answer)
         return Proof(
             key=f"tempo:{terms.chain_id}:{reference}",
@@ -167,6 +174,28 @@ class Relayed:
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
+
+    async def _check_money(self, credential: Credential, source: str | None, terms: Terms) -> None:
+        """Of a push payment that the relay refuses, the money may have come all the same.
+
+        Raises `NotApplied` if the chain says so, and that it is late or not what was asked.
+        """
+        try:
+            await self._node.check_chain()
+            receipt = await self._node.receipt(str(credential.payload["hash"]))
+        except RpcError as error:
+            raise unavailable(error) from error
+        if receipt is None or not receipt.succeeded:
+            return
+        payer = source or receipt.sender
+        made = [one for one in receipt.transfers if one.sender == payer and is_token(one.token)]
+        try:
+            proof = check_receipt(receipt, made, credential.challenge, terms)
+        except (PaymentInsufficient, VerificationFailed):
+            return
+        expires = credential.challenge.expires_at()
+        if expires is not None:
+            await check_in_time(self._node, receipt, expires, proof)
 
     async def _post(self, what: str, body: bytes, *, key: str | None = None) -> JSONObject | None:
         """What the relay answers, or None if there is no telling."""

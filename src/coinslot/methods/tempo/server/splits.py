@@ -11,6 +11,7 @@ from coinslot.methods.tempo.server.addresses import payable_address
 from coinslot.methods.tempo.wire.memo import MEMO_LENGTH
 from coinslot.methods.tempo.wire.terms import MAX_SPLITS
 from coinslot.methods.tempo.wire.tip20 import Transfer
+from coinslot.protocol import JSONObject
 
 
 class Split:
@@ -88,3 +89,11 @@ def _share(share: str | Decimal) -> Decimal:
     if not value.is_finite() or not 0 < value < 1:
         raise ConfigurationError('a share is a part of one, such as "0.05" for 5 %')
     return value
+
+
+def split_entry(split: Transfer) -> JSONObject:
+    """§Split Entry Schema."""
+    entry: JSONObject = {"amount": str(split.amount), "recipient": split.recipient}
+    if split.memo is not None:
+        entry["memo"] = "0x" + split.memo.hex()
+    return entry

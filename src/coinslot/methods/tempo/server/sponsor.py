@@ -96,7 +96,7 @@ class FeePayer:
 
     def budget(self, clock: Callable[[], float]) -> FeeBudget:
         """One for all the charges that this account pays the fees of."""
-        self._budget = self._budget or FeeBudget(self.policy, clock)
+        self._budget = self._budget or FeeBudget(self.policy, clock, name=self.address)
         return self._budget
 
     async def co_sign(self, transaction: Transaction, currency: str) -> Transaction:
@@ -139,7 +139,7 @@ class HostedFeePayer:
 
     def budget(self, clock: Callable[[], float]) -> FeeBudget:
         """One for all the charges that this service pays the fees of."""
-        self._budget = self._budget or FeeBudget(self.policy, clock)
+        self._budget = self._budget or FeeBudget(self.policy, clock, name=self._rpc.host)
         return self._budget
 
     async def co_sign(self, transaction: Transaction, currency: str) -> Transaction:

@@ -13,13 +13,13 @@ from typing import Final
 from coinslot.errors import PaymentExpired, VerificationFailed
 from coinslot.methods.tempo.keys import SignatureError
 from coinslot.methods.tempo.node import SENDING_MARGIN
-from coinslot.methods.tempo.server.addresses import is_token
 from coinslot.methods.tempo.server.matching import match_transfers
 from coinslot.methods.tempo.wire import FEE_PAYER_PLACEHOLDER, Call, Transaction, Transfer, decode_call
 from coinslot.methods.tempo.wire.dex import Swap, decode_swap
 from coinslot.methods.tempo.wire.signatures import Signer
 from coinslot.methods.tempo.wire.source import parse_source
 from coinslot.methods.tempo.wire.terms import Terms
+from coinslot.methods.tempo.wire.tip20 import is_token
 from coinslot.protocol import Challenge
 
 MAX_GAS_LIMIT: Final = 30_000_000

@@ -5,7 +5,7 @@ signatures.py          who signed, with a key of which kind; p256.py, webauthn.p
 key_authorization.py   by which an account lets another key sign for it; keychain.py asks the chain about it
 tip20.py               transfer calls, and transfers as logs report them
 dex.py                 the calls before a transfer that swap for its token
-memo.py                the memo that binds a transfer to a challenge
+memo.py                the memos that bind a transfer to a challenge, and a refund to a payment
 proof.py               what is signed where nothing is to be paid
 terms.py, source.py    what a challenge asks for, and who pays it
 rlp.py, abi.py         the encodings below

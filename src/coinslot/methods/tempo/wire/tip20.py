@@ -6,6 +6,7 @@ A transfer is looked at from both ends. In pull it is read from a transaction's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from coinslot.methods.tempo.wire import abi
 from coinslot.methods.tempo.wire.memo import MEMO_LENGTH
 from coinslot.methods.tempo.wire.transaction import Call
 from coinslot.protocol.encoding import JSONValue
+
+_TIP20: Final = "0x20c000000000000000000000"
 
 _TRANSFER: Final = abi.selector("transfer(address,uint256)")
 _TRANSFER_WITH_MEMO: Final = abi.selector("transferWithMemo(address,uint256,bytes32)")
@@ -36,6 +39,11 @@ class Transfer(Struct, frozen=True, kw_only=True):
     amount: int
     memo: bytes | None = None
     sender: str | None = None
+
+
+def is_token(address: str) -> bool:
+    """Whether an address is one that only TIP-20 tokens have: the chain's own factory makes them."""
+    return address.lower().startswith(_TIP20)
 
 
 def transfer(to: str, amount: int) -> bytes:
@@ -79,6 +87,15 @@ def decode_call(call: Call) -> Transfer | None:
     )
 
 
+def read_transfer_event(log: JSONValue, *, with_memo: bool = False) -> Transfer | None:
+    """The transfer that one `Transfer` log reports, without its memo; None for any other JSON value.
+
+    `with_memo`: that one `TransferWithMemo` log reports.
+    """
+    transfer = _read_log(log)
+    return transfer if transfer is not None and (transfer.memo is not None) == with_memo else None
+
+
 def transfers_in_logs(logs: JSONValue) -> list[Transfer]:
     """The transfers that a receipt's `logs` report, in their order.
 
@@ -99,10 +116,24 @@ def transfers_in_logs(logs: JSONValue) -> list[Transfer]:
     return transfers
 
 
+def event_topics(*, to: Sequence[str], sent_by: Sequence[str], with_memo: bool = False) -> list[JSONValue]:
+    """The topics of `Transfer` logs to, and from, any of these addresses; of anybody's where there are none.
+
+    `with_memo`: of the `TransferWithMemo` logs that stand beside those of transfers with a memo. Raises
+    `AddressError`.
+    """
+    event = _TRANSFER_WITH_MEMO_EVENT if with_memo else _TRANSFER_EVENT
+    return ["0x" + event.hex(), _any_of(sent_by), _any_of(to)]
+
+
 def transfer_topics(transfer: Transfer) -> list[str]:
     """The topics of the log that this transfer leaves, which has a sender and a memo."""
     words = (abi.address_word(transfer.sender or ""), abi.address_word(transfer.recipient))
     return ["0x" + word.hex() for word in (_TRANSFER_WITH_MEMO_EVENT, *words, transfer.memo or b"")]
+
+
+def _any_of(addresses: Sequence[str]) -> JSONValue:
+    return ["0x" + abi.address_word(address).hex() for address in addresses] or None
 
 
 def _is_pair(one: Transfer, other: Transfer) -> bool:
