@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from coinslot.methods.tempo.keys import PrivateKey
-from coinslot.sandbox.tempo import ThreadedDevnet
+from coinslot.sandbox.tempo import ThreadedDevnet, broadcast
 from sandbox_rpc import RPC
 
 
@@ -40,6 +40,12 @@ def any_rpc(any_devnet: ThreadedDevnet) -> Iterator[RPC]:
     client = RPC(any_devnet.rpc_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox that takes what was not mined within half a second for held back or dropped."""
+    monkeypatch.setattr(broadcast, "_PATIENCE", 0.5)
 
 
 @pytest.fixture

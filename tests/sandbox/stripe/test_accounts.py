@@ -11,6 +11,12 @@ from coinslot.sandbox.stripe import ThreadedStripeSandbox
 from stripe_api import PREVIEW, StripeApi
 
 
+@pytest.fixture
+def sandbox(own_sandbox: ThreadedStripeSandbox) -> ThreadedStripeSandbox:
+    """The accounts that every sandbox has, and nobody else's."""
+    return own_sandbox
+
+
 def ask(sandbox: ThreadedStripeSandbox, **headers: str) -> httpx2.Response:
     """Whose account it is, with these headers."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}

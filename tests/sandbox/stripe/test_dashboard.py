@@ -35,6 +35,12 @@ class Browser:
 
 
 @pytest.fixture
+def sandbox(own_sandbox: ThreadedStripeSandbox) -> ThreadedStripeSandbox:
+    """One whose pages show what this test did, and nothing else."""
+    return own_sandbox
+
+
+@pytest.fixture
 def browser(sandbox: ThreadedStripeSandbox) -> Iterator[Browser]:
     """Somebody who looks at the pages."""
     browser = Browser(sandbox.url)

@@ -13,6 +13,12 @@ from coinslot.sandbox.stripe import ThreadedStripeSandbox
 from stripe_api import StripeApi
 
 
+@pytest.fixture
+def sandbox(own_sandbox: ThreadedStripeSandbox) -> ThreadedStripeSandbox:
+    """One that goes wrong for this test alone."""
+    return own_sandbox
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_answer_is_dropped(seller: StripeApi, when: str) -> None:
     """The connection breaks; what was asked for was done only if it was to break after that."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from coinslot.sandbox.stripe import StripeSandbox, ThreadedStripeSandbox
-from stripe_api import StripeApi
+from coinslot.sandbox.stripe import StripeSandbox
+from stripe_api import Corner, StripeApi
 
 
 def test_a_repeated_request_is_replayed(seller: StripeApi) -> None:
@@ -110,7 +110,7 @@ async def test_keys_are_forgotten_after_a_day() -> None:
     assert first["id"] != second["id"]
 
 
-def test_fifty_copies_are_one_payment(sandbox: ThreadedStripeSandbox, seller: StripeApi) -> None:
+def test_fifty_copies_are_one_payment(sandbox: Corner, seller: StripeApi) -> None:
     """Fifty concurrent requests with one key: one PaymentIntent, and every 200 is the same."""
     with ThreadPoolExecutor(10) as pool:
         replies = list(pool.map(lambda _: seller.charge(key="k"), range(50)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stripe_api import StripeApi, until
+from typing import Any
+
+from stripe_api import Corner, StripeApi, until
 
 
 def test_a_payment_is_given_back_in_parts(seller: StripeApi) -> None:
@@ -59,3 +61,45 @@ def test_metadata_is_all_that_changes(seller: StripeApi) -> None:
     changed = seller.post(f"/v1/refunds/{refund['id']}", metadata={"b": "2"})
     assert changed["metadata"] == {"a": "1", "b": "2"}
     assert seller.get(f"/v1/refunds/{refund['id']}").body == changed.body
+
+
+def test_a_refund_waits(seller: StripeApi) -> None:
+    """It is pending for a moment, and through then."""
+    intent = seller.charge(payment_method="pm_card_pendingRefund")["id"]
+    refund = seller.post("/v1/refunds", payment_intent=intent)
+    assert refund["status"] == "pending"
+    until(lambda: seller.get(f"/v1/refunds/{refund['id']}")["status"] == "succeeded")
+    assert "refund.updated" in seller.events()
+
+
+def test_a_refund_comes_back(seller: StripeApi) -> None:
+    """It is through, and fails then: the money is on the balance, and can be refunded again."""
+    intent = seller.charge(payment_method="pm_card_refundFail")
+    before = seller.get("/v1/balance").body
+    refund = seller.post("/v1/refunds", payment_intent=intent["id"])
+    assert refund["status"] == "succeeded"
+    until(lambda: "refund.failed" in seller.events())
+    assert seller.get(f"/v1/refunds/{refund['id']}")["failure_reason"] == "expired_or_canceled_card"
+    charge = seller.get(f"/v1/charges/{intent['latest_charge']}")
+    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
+    after = seller.get("/v1/balance").body
+    assert _all(before) == _all(after)
+    assert seller.post("/v1/refunds", payment_intent=intent["id"])["amount"] == 500
+
+
+def test_a_platform_takes_its_part_back(seller: StripeApi, sandbox: Corner) -> None:
+    """The transfer and the fee, where there were any: otherwise the refund is refused."""
+    plain = seller.charge()["id"]
+    transferred = seller.charge(
+        transfer_data={"destination": sandbox.account("connected").account}, application_fee_amount=10
+    )["id"]
+    for wanted in ("reverse_transfer", "refund_application_fee"):
+        refused = seller.post("/v1/refunds", payment_intent=plain, **{wanted: "true"})
+        assert refused.error["param"] == wanted
+    both = {"reverse_transfer": "true", "refund_application_fee": "true"}
+    refund = seller.post("/v1/refunds", payment_intent=transferred, **both)
+    assert refund["transfer_reversal"].startswith("trr_")
+
+
+def _all(balance: dict[str, Any]) -> int:
+    return sum(funds["amount"] for kind in ("available", "pending") for funds in balance[kind])

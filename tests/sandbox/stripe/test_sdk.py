@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from coinslot.sandbox.stripe import ThreadedStripeSandbox
-from stripe_api import PREVIEW, SUCCESS, StripeApi, until
+from stripe_api import PREVIEW, SUCCESS, Corner, StripeApi, until
 
 CARD: Any = {
     "amount": 500,
@@ -32,7 +31,7 @@ DEPOSIT: Any = {
 
 
 @pytest.fixture
-def client(sandbox: ThreadedStripeSandbox) -> stripe.StripeClient:
+def client(sandbox: Corner) -> stripe.StripeClient:
     """The seller's client."""
     return stripe.StripeClient(
         sandbox.account().secret_key, base_addresses={"api": sandbox.url}, stripe_version=PREVIEW
@@ -40,7 +39,7 @@ def client(sandbox: ThreadedStripeSandbox) -> stripe.StripeClient:
 
 
 @pytest.fixture
-def module(sandbox: ThreadedStripeSandbox) -> Iterator[Any]:
+def module(sandbox: Corner) -> Iterator[Any]:
     """The module itself, with its settings put back afterwards."""
     before = stripe.api_key, stripe.api_base
     stripe.api_key, stripe.api_base = sandbox.account().secret_key, sandbox.url
@@ -67,7 +66,7 @@ def test_synchronously(client: stripe.StripeClient) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the SDK uses httpx
-async def test_asynchronously(sandbox: ThreadedStripeSandbox) -> None:
+async def test_asynchronously(sandbox: Corner) -> None:
     """The same through the asynchronous methods."""
     http = stripe.HTTPXClient()
     client = stripe.StripeClient(
@@ -125,9 +124,7 @@ def test_errors_are_typed(
     assert raised.value.request_id is not None
 
 
-def test_other_errors_are_typed(
-    sandbox: ThreadedStripeSandbox, client: stripe.StripeClient, seller: StripeApi
-) -> None:
+def test_other_errors_are_typed(sandbox: Corner, client: stripe.StripeClient, seller: StripeApi) -> None:
     """Authentication, permission, rate limits, idempotency, and Stripe's own failures."""
     addresses: Any = {"api": sandbox.url}
     with pytest.raises(stripe.AuthenticationError):

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import stripe_peers
-from coinslot.sandbox.stripe import ThreadedStripeSandbox
 from stripe_api import StripeApi, until
 
 PRIVATE = "16.1.0a4"  # the private preview, which has types for all of it
@@ -66,6 +65,7 @@ CLASSES = (
     "PaymentIntent",
     "Charge",
     "Refund",
+    "Dispute",
     "BalanceTransaction",
     "Balance",
     "PaymentMethod",
@@ -109,10 +109,16 @@ def samples(seller: StripeApi, buyer: StripeApi, profile: str) -> dict[str, list
     seller.simulate(paid)
     until(lambda: "payment_intent.succeeded" in seller.events())
     card = seller.charge(customer=customer["id"])
+    for trouble in ("createDispute", "createDisputeInquiry", "refundFail"):
+        troubled = seller.charge(payment_method=f"pm_card_{trouble}")["id"]
+    failing = seller.post("/v1/refunds", payment_intent=troubled)["id"]
+    until(lambda: {"refund.failed", "charge.dispute.funds_withdrawn"} <= set(seller.events()))
+    until(lambda: len(seller.get("/v1/disputes")["data"]) == 2)
     declined = seller.charge(payment_method="pm_card_chargeDeclined").error["payment_intent"]
     action = seller.charge(payment_method="pm_card_threeDSecure2Required", return_url="https://x.example")
     sdk_action = seller.charge(payment_method="pm_card_threeDSecure2Required")
     refunds = [seller.post("/v1/refunds", payment_intent=each).body for each in (paid, card["id"])]
+    refunds.append(seller.get(f"/v1/refunds/{failing}").body)
     issued = buyer.token(profile)
     granted = seller.get(f"/v1/shared_payment/granted_tokens/{issued['id']}")
     hook = seller.post("/v1/webhook_endpoints", url=seller.url, enabled_events=["x"])
@@ -121,6 +127,7 @@ def samples(seller: StripeApi, buyer: StripeApi, profile: str) -> dict[str, list
         "PaymentIntent": [*intents, *seller.get("/v1/payment_intents")["data"]],
         "Charge": seller.get("/v1/charges")["data"],
         "Refund": refunds,
+        "Dispute": seller.get("/v1/disputes")["data"],
         "BalanceTransaction": seller.get("/v1/balance_transactions")["data"],
         "Balance": [seller.get("/v1/balance").body],
         "PaymentMethod": [seller.get(f"/v1/payment_methods/{card['payment_method']}").body],
@@ -174,7 +181,7 @@ def test_the_comparison_can_fail(samples: dict[str, list[Any]]) -> None:
     ]
 
 
-def test_this_test_needs_no_installed_preview(sandbox: ThreadedStripeSandbox) -> None:
+def test_this_test_needs_no_installed_preview() -> None:
     """The preview lives in a folder of its own, beside the version that everything else uses."""
     import stripe
 

@@ -41,6 +41,7 @@ def test_bytes_that_are_no_transaction_are_the_nodes_to_refuse(rpc: RPC) -> None
     assert "decode" in rpc.error("eth_sendRawTransactionSync", "0x76c0")["message"]
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("endpoint", ["rpc", "rpc_t4"])
 def test_a_dropped_transaction_is_told(request: pytest.FixtureRequest, shop: str, endpoint: str) -> None:
     """Too little gas to be included is an error within seconds; the node alone would say nothing for 30."""
@@ -51,6 +52,7 @@ def test_a_dropped_transaction_is_told(request: pytest.FixtureRequest, shop: str
     assert "dropped" in rpc.error("eth_sendRawTransactionSync", starved)["message"]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_dropped_transaction_is_not_remembered(rpc: RPC, payer: PrivateKey, shop: str) -> None:
     """What the node dropped was never included, so sending it again is no replay."""
     starved = raw(payment(pay(shop), gas_limit=25_000).sign(payer))

@@ -7,9 +7,9 @@ import pytest
 
 from coinslot.errors import ConfigurationError
 from coinslot.methods.tempo.keys import PrivateKey
+from coinslot.sandbox.hosting import listen
 from coinslot.sandbox.tempo import CHAIN_IDS, HARDFORKS, Devnet, DevnetError, ThreadedDevnet
 from coinslot.sandbox.tempo.faucet import GENESIS_TOKENS, GRANT
-from coinslot.sandbox.tempo.http import listen
 from sandbox_rpc import RPC, pay, payment, raw
 
 

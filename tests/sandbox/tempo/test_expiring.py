@@ -115,6 +115,7 @@ def test_copies_at_once_pay_once(rpc: RPC, payer: PrivateKey, shop: str) -> None
     assert rpc.balance(shop) == 5
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_pending_transaction_is_already_known(shop: str) -> None:
     """What was sent and is not mined yet is answered as a pool does, not as the chain."""
     with ThreadedDevnet() as devnet:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from coinslot.errors import ConfigurationError
-from coinslot.sandbox.tempo.http import listen
+from coinslot.sandbox.hosting import listen
 from coinslot.sandbox.tempo.jsonrpc import MAX_BODY
 from sandbox_rpc import RPC
 

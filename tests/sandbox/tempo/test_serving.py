@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from coinslot.sandbox.hosting import listen
 from coinslot.sandbox.tempo import ACCOUNTS
 from coinslot.sandbox.tempo.accounts import SPONSOR
-from coinslot.sandbox.tempo.http import listen
 from sandbox_rpc import RPC, pay, payment, raw
 
 PROGRAM = """

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from coinslot.methods.stripe.link_money import as_money
+from coinslot.methods.stripe.currencies import as_money
 from coinslot.sandbox.link.authorization import Authorizations
 from coinslot.sandbox.link.bodies import read_form
 from coinslot.sandbox.link.refusals import Refusal

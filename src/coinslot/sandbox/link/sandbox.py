@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coinslot.errors import ConfigurationError
+from coinslot.sandbox.hosting import HOST, hosting, listen, url_of
 from coinslot.sandbox.link.authorization import Authorizations
 from coinslot.sandbox.link.database import Clock, Database
-from coinslot.sandbox.link.hosting import hosting
 from coinslot.sandbox.link.login_api import LoginAPI
 from coinslot.sandbox.link.pages import Pages
 from coinslot.sandbox.link.refusals import OAuthRefusal, Refusal
@@ -24,7 +24,6 @@ from coinslot.sandbox.link.spending import Spending
 from coinslot.sandbox.link.tokens import Draw, TokenSource
 from coinslot.sandbox.link.wallet import Wallet
 from coinslot.sandbox.link.wallet_api import WalletAPI
-from coinslot.sandbox.tempo.http import HOST, listen
 from coinslot.sandbox.threads import Threaded
 
 
@@ -90,7 +89,7 @@ class LinkSandbox:
             source = None if self._stripe is None else TokenSource(*self._stripe)
             if source is not None:
                 stack.push_async_callback(source.aclose)
-            self._url = f"http://{HOST}:{listener.getsockname()[1]}"
+            self._url = url_of(listener)
             await stack.enter_async_context(hosting(self._app(database, source), listener))
             self._running = stack.pop_all()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from coinslot.sandbox.foreground import asked_to_stop
 from coinslot.sandbox.link.sandbox import LinkSandbox
 from coinslot.sandbox.link.tokens import Draw
 from coinslot.sandbox.link.wallet import PAYMENT_METHODS
@@ -41,10 +41,7 @@ def serve(
 async def _serve(
     sandbox: LinkSandbox, state: str | Path, stripe_url: str | None, echo: Callable[[str], None]
 ) -> None:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.set)
+    asked = asked_to_stop()
     async with sandbox:
         for line in _describe(sandbox.url, state, stripe_url):
             echo(line)

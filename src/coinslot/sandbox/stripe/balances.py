@@ -7,7 +7,7 @@ from typing import Final
 
 from coinslot.sandbox.stripe import money
 from coinslot.sandbox.stripe.identifiers import new_id
-from coinslot.sandbox.stripe.shapes import Balance, BalanceTransaction, Charge, Refund
+from coinslot.sandbox.stripe.shapes import Balance, BalanceTransaction, Charge, Dispute, Refund
 from coinslot.sandbox.stripe.shapes.accounts import Funds
 from coinslot.sandbox.stripe.shapes.charge import FeeDetail
 from coinslot.sandbox.stripe.state import State
@@ -57,6 +57,29 @@ def debit(state: State, account: str, refund: Refund, charge: Charge) -> Balance
             source=refund.id,
             status="pending",
             type="payment_refund" if is_crypto(charge) else "refund",
+        ),
+        account,
+    )
+
+
+def adjust(state: State, account: str, cause: Dispute | Refund, amount: int) -> BalanceTransaction:
+    """Take what a dispute is about, or put it, or a refund that failed, back."""
+    is_refund = isinstance(cause, Refund)
+    return state.add(
+        BalanceTransaction(
+            id=new_id("txn"),
+            created=state.now,
+            amount=amount,
+            available_on=state.now,
+            currency=cause.currency,
+            description="REFUND FAILURE" if is_refund else f"Chargeback for {cause.charge}",
+            fee=0,
+            fee_details=[],
+            net=amount,
+            reporting_category="refund_failure" if is_refund else "dispute",
+            source=cause.id,
+            status="available",
+            type="refund_failure" if is_refund else "adjustment",
         ),
         account,
     )

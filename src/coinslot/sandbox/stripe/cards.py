@@ -3,6 +3,9 @@
 pm_card_visa                        succeeds
 pm_card_visa_chargeDeclined…        402 card_error, with the bank's decline code
 pm_card_authenticationRequired      requires_action until the payer has authenticated
+pm_card_createDispute               succeeds, and is disputed a moment later; …Inquiry: is asked about
+pm_card_pendingRefund               succeeds; its refunds are pending for a moment
+pm_card_refundFail                  succeeds; its refunds succeed, and fail a moment later
 """
 
 from __future__ import annotations
@@ -23,13 +26,17 @@ _EXPIRES: Final = (12, 2034)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What a charge comes to: `code` and `decline_code` are the refusal's, None for success."""
+    """What a charge comes to: `code` and `decline_code` are the refusal's, None for success.
+
+    `later` is what happens after a success.
+    """
 
     result: Literal["succeeds", "declined", "authentication"] = "succeeds"
     code: str | None = None
     decline_code: str | None = None
     message: str = ""
     advice: str | None = None
+    later: Literal["dispute", "inquiry", "refunds_wait", "refunds_fail"] | None = None
 
 
 def _declined(decline_code: str, advice: str, message: str = "Your card was declined.") -> Outcome:
@@ -68,6 +75,10 @@ OUTCOMES: Final[dict[str, Outcome]] = {
         advice="try_again_later",
     ),
     "authentication": Outcome(result="authentication"),
+    "dispute": Outcome(later="dispute"),
+    "inquiry": Outcome(later="inquiry"),
+    "refunds_wait": Outcome(later="refunds_wait"),
+    "refunds_fail": Outcome(later="refunds_fail"),
 }
 """Every behaviour that a payment method can have."""
 
@@ -104,6 +115,10 @@ SAMPLES: Final[dict[str, Sample]] = {
     "pm_card_authenticationRequiredOnSetup": Sample("visa", "3155", "authentication"),
     "pm_card_threeDSecure2Required": Sample("visa", "3220", "authentication"),
     "pm_card_threeDSecureRequired": Sample("visa", "3063", "authentication"),
+    "pm_card_createDispute": Sample("visa", "0259", "dispute"),
+    "pm_card_createDisputeInquiry": Sample("visa", "1976", "inquiry"),
+    "pm_card_pendingRefund": Sample("visa", "7726", "refunds_wait"),
+    "pm_card_refundFail": Sample("visa", "5126", "refunds_fail"),
 }
 """By the id that stands for each."""
 
@@ -124,6 +139,10 @@ _NUMBERS: Final = {
     "4000002500003155": "pm_card_authenticationRequiredOnSetup",
     "4000002760003184": "pm_card_authenticationRequired",
     "4000000000003220": "pm_card_threeDSecure2Required",
+    "4000000000000259": "pm_card_createDispute",
+    "4000000000001976": "pm_card_createDisputeInquiry",
+    "4000000000007726": "pm_card_pendingRefund",
+    "4000000000005126": "pm_card_refundFail",
 }
 
 

@@ -1,13 +1,11 @@
-"""Charges: one attempt to pay a PaymentIntent, and the refunds of it."""
+"""Charges: one attempt to pay a PaymentIntent."""
 
 from __future__ import annotations
 
-from msgspec import UNSET
-
-from coinslot.sandbox.stripe import balances, events, payouts
+from coinslot.sandbox.stripe import balances, cards, disputes, events
 from coinslot.sandbox.stripe.cards import Outcome
 from coinslot.sandbox.stripe.identifiers import new_id
-from coinslot.sandbox.stripe.shapes import Charge, PaymentIntent, PaymentMethod, Refund, charge as shape
+from coinslot.sandbox.stripe.shapes import Charge, PaymentIntent, PaymentMethod, charge as shape
 from coinslot.sandbox.stripe.shapes.payment_method import Card
 from coinslot.sandbox.stripe.state import State
 
@@ -58,6 +56,7 @@ def succeed(state: State, account: str, charge: Charge, *, capture: bool = True)
         _capture(state, account, charge, charge.amount)
     state.save(charge)
     events.record(state, account, "charge.succeeded", charge)
+    _begin_trouble(state, charge)
     return charge
 
 
@@ -99,45 +98,13 @@ def release(state: State, account: str, charge: Charge) -> Charge:
     return charge
 
 
-def refundable(charge: Charge) -> int:
-    """How much of a charge can still be given back."""
-    return charge.amount - charge.amount_refunded if charge.captured else 0
-
-
-def refund(
-    state: State,
-    account: str,
-    charge: Charge,
-    amount: int,
-    *,
-    reason: str | None,
-    metadata: dict[str, str],
-) -> Refund:
-    """Give back `amount`, which is at most `refundable`: at once, or by a transfer on the chain."""
-    crypto = balances.is_crypto(charge)
-    wallet = payouts.recipient(state, charge)
-    given = Refund(
-        id=new_id("pyr" if crypto else "re"),
-        created=state.now,
-        amount=amount,
-        charge=charge.id,
-        currency=charge.currency,
-        destination_details=_destination(charge),
-        metadata=metadata,
-        payment_intent=charge.payment_intent,
-        reason=reason,
-        status="succeeded" if wallet is None else "pending",
-    )
-    given.balance_transaction = balances.debit(state, account, given, charge).id
-    charge.amount_refunded += amount
-    charge.refunded = charge.amount_refunded == charge.amount
-    state.save(charge)
-    state.add(given, account)
-    if wallet is not None:
-        payouts.begin(state, account, given, wallet)
-    events.record(state, account, "refund.created", given)
-    events.record(state, account, "charge.refunded", charge)
-    return given
+def _begin_trouble(state: State, charge: Charge) -> None:
+    """Some cards are charged, and disputed afterwards."""
+    assert charge.payment_method is not None, "it was charged"
+    actions = {"dispute": disputes.OPEN, "inquiry": disputes.INQUIRE}
+    action = actions.get(cards.outcome_of(state, charge.payment_method).later or "")
+    if action is not None:
+        state.later(state.moment + state.settings.settle_after, action, charge.id)
 
 
 def _capture(state: State, account: str, charge: Charge, amount: int) -> None:
@@ -167,13 +134,3 @@ def _details(
         network=card.brand,
     )
     return shape.PaymentMethodDetails(type="card", card=charged)
-
-
-def _destination(charge: Charge) -> shape.DestinationDetails:
-    kind = charge.payment_method_details.type if charge.payment_method_details is not None else "card"
-    return shape.DestinationDetails(
-        type=kind,
-        card=shape.RefundedCard() if kind == "card" else UNSET,
-        crypto=shape.RefundedCrypto() if kind == "crypto" else UNSET,
-        link={} if kind == "link" else UNSET,
-    )

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Iterator
 from typing import Final
 
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-_SHUTDOWN_TIMEOUT: Final = 1
 
 _End = tuple[str, int]
 
@@ -20,7 +14,7 @@ _open: Final[dict[tuple[_End, _End], asyncio.Transport]] = {}
 """By the client's end of each, and the server's."""
 
 
-class _Protocol(H11Protocol):
+class Connection(H11Protocol):
     """uvicorn's, with its connections kept where `drop` finds them."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -43,32 +37,3 @@ async def drop(scope: Scope, receive: Receive) -> None:
 
 def _ends(transport: asyncio.BaseTransport) -> tuple[_End, _End]:
     return transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-
-
-class Server(uvicorn.Server):
-    """uvicorn inside somebody else's program: it leaves signals and logging alone."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=_Protocol,
-                lifespan="off",
-                ws="none",
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                server_header=False,
-                timeout_keep_alive=60,
-                timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
-            )
-        )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Not ours to capture."""
-        yield
-
-    async def run_on(self, listener: socket.socket) -> None:
-        """Serve until `should_exit`."""
-        await self.serve(sockets=[listener])

@@ -13,6 +13,7 @@ from coinslot.sandbox.stripe.shapes import (
     BalanceTransaction,
     Charge,
     Customer,
+    Dispute,
     Lasting,
     PaymentIntent,
     PaymentMethod,
@@ -39,12 +40,13 @@ _EXPANDABLE: Final[dict[str, dict[str, type[Lasting]]]] = {
         "charge": Charge,
         "payment_intent": PaymentIntent,
     },
+    "dispute": {"charge": Charge, "payment_intent": PaymentIntent},
     "balance_transaction": {"source": Charge},
     "payment_method": {"customer": Customer},
     "crypto.deposit_address": {"customer": Customer},
 }
 _LISTS: Final = ("list", "search_result")
-_PREFIXED: Final[dict[str, type[Lasting]]] = {"re_": Refund, "pyr_": Refund}
+_PREFIXED: Final[dict[str, type[Lasting]]] = {"re_": Refund, "pyr_": Refund, "du_": Dispute}
 
 
 def render(state: State, answer: Struct, expand: list[str] | None) -> JSONObject:

@@ -39,6 +39,10 @@ class Wallet(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Wallet({self.address!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the key wherever rich prints a traceback.
+        return [("address", self.address)]
+
 
 def new_wallet(network: str) -> Wallet:
     """A new address on a network."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -12,19 +11,19 @@ from typing import Final
 
 from coinslot.errors import CoinslotError, ConfigurationError
 from coinslot.methods.tempo.rpc import RpcError
+from coinslot.sandbox.hosting import hosting, listen, url_of
 from coinslot.sandbox.stripe import accounts, idempotency, networks
 from coinslot.sandbox.stripe.accounts import FIRST, SELLER, Keys
 from coinslot.sandbox.stripe.api import Api
 from coinslot.sandbox.stripe.app import App
 from coinslot.sandbox.stripe.background import Background
 from coinslot.sandbox.stripe.chain import NETWORK, Chain
-from coinslot.sandbox.stripe.connections import Server
+from coinslot.sandbox.stripe.connections import Connection
 from coinslot.sandbox.stripe.control import Control
 from coinslot.sandbox.stripe.dashboard import pages
 from coinslot.sandbox.stripe.limits import RateLimit
 from coinslot.sandbox.stripe.state import Settings, State
 from coinslot.sandbox.stripe.store import MEMORY, Store
-from coinslot.sandbox.tempo.http import listen
 from coinslot.sandbox.threads import Threaded
 
 RETRY_DELAYS: Final = (5.0, 60.0, 600.0)
@@ -95,8 +94,7 @@ class StripeSandbox:
             raise SandboxError("the Stripe sandbox is running already")
         async with AsyncExitStack() as stack:
             listener = stack.enter_context(listen(self._port))
-            host, port = listener.getsockname()
-            url = f"http://{host}:{port}"
+            url = url_of(listener)
             chain = None
             if self._chain_url is not None:
                 chain = Chain(self._chain_url)
@@ -113,9 +111,7 @@ class StripeSandbox:
                 Api(store, self._limit, chain, background.changed),
                 pages(store, control, background.changed),
             )
-            server = Server(app)
-            serving = asyncio.create_task(server.run_on(listener))
-            stack.push_async_callback(_finish, server, serving)
+            await stack.enter_async_context(hosting(app, listener, http=Connection))
             self._url = url
             self._running = stack.pop_all()
 
@@ -205,8 +201,3 @@ def _prepare(state: State) -> None:
     idempotency.release_all(state)
     for name in FIRST:
         accounts.open_account(state, name)
-
-
-async def _finish(server: Server, serving: asyncio.Task[None]) -> None:
-    server.should_exit = True
-    await serving

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 
+from coinslot.sandbox.foreground import asked_to_stop
 from coinslot.sandbox.stripe.accounts import FIRST
 from coinslot.sandbox.stripe.sandbox import StripeSandbox
 
@@ -27,10 +27,7 @@ def serve(
 
 
 async def _serve(sandbox: StripeSandbox, chain: str | None, echo: Callable[[str], None]) -> None:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.set)
+    asked = asked_to_stop()
     async with sandbox:
         for line in _describe(sandbox, chain):
             echo(line)

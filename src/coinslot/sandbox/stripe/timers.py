@@ -1,4 +1,6 @@
-"""What happens by itself: deposits settle, and deposits and tokens expire. Nothing is lost by a restart."""
+"""What happens by itself: deposits settle, charges are disputed, refunds come through or do not, and deposits
+and tokens expire. Nothing is lost by a restart.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,20 @@ from typing import Final
 
 from msgspec import Struct
 
-from coinslot.sandbox.stripe import deposits, tokens
+from coinslot.sandbox.stripe import deposits, disputes, refunding, tokens
 from coinslot.sandbox.stripe.errors import ApiError
 from coinslot.sandbox.stripe.state import State
 
 logger = logging.getLogger("coinslot.sandbox.stripe")
 
-_ACTIONS: Final[dict[str, Callable[[State, str], None]]] = {
+_ACTIONS: Final[dict[str, Callable[[State, str], object]]] = {
     deposits.SETTLE: lambda state, id_: deposits.finish(state, id_, "succeeds"),
     deposits.FAIL: lambda state, id_: deposits.finish(state, id_, "fails"),
     deposits.EXPIRE: deposits.expire,
+    disputes.INQUIRE: lambda state, id_: disputes.begin(state, id_, inquiry=True),
+    disputes.OPEN: lambda state, id_: disputes.begin(state, id_, inquiry=False),
+    refunding.FAIL: refunding.fail,
+    refunding.SUCCEED: refunding.succeed,
     tokens.EXPIRE: tokens.expire,
 }
 

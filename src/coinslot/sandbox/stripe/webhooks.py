@@ -39,6 +39,10 @@ class Delivery(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Delivery({self.sequence}, {self.url!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the secret wherever rich prints a traceback.
+        return [("sequence", self.sequence), ("url", self.url)]
+
 
 class Due(Struct, frozen=True):
     """What is to be delivered now, and when there is something next."""

@@ -18,13 +18,14 @@ from coinslot.methods.tempo.wire import (
     TokenLimit,
     keychain,
 )
+from coinslot.sandbox.hosting import hosting, listen, url_of
 from coinslot.sandbox.tempo.accounts import ACCOUNTS, SPONSOR
 from coinslot.sandbox.tempo.anvil import HARDFORKS, Anvil, DevnetError
 from coinslot.sandbox.tempo.binary import anvil_binary
 from coinslot.sandbox.tempo.faucet import GENESIS_TOKENS, Faucet
 from coinslot.sandbox.tempo.front import Front
 from coinslot.sandbox.tempo.granting import ask, call_keychain
-from coinslot.sandbox.tempo.http import RPCApp, Server, listen
+from coinslot.sandbox.tempo.http import RPCApp
 from coinslot.sandbox.tempo.jsonrpc import RPCError
 from coinslot.sandbox.tempo.mainnet import MAINNET, USDC_E, add_usdc_e
 from coinslot.sandbox.tempo.market import open_market
@@ -104,11 +105,8 @@ class Devnet:
             stack.push_async_callback(node.aclose)
             faucet = Faucet(node, self.chain_id, await self._furnish(node))
             front = Front(node, self.chain_id, self.hardfork, faucet)
-            server = Server(RPCApp(front.call))
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            stack.push_async_callback(_finish, server, serving)
-            host, port = listener.getsockname()
-            self._anvil, self._url = anvil, f"http://{host}:{port}"
+            await stack.enter_async_context(hosting(RPCApp(front.call), listener))
+            self._anvil, self._url = anvil, url_of(listener)
             self._running = stack.pop_all()
 
     async def stop(self) -> None:
@@ -268,8 +266,3 @@ class ThreadedDevnet(Threaded[Devnet]):
             coroutine.close()
             raise DevnetError("the devnet has not been started")
         return self._run(coroutine)
-
-
-async def _finish(server: Server, serving: asyncio.Task[None]) -> None:
-    server.should_exit = True
-    await serving

@@ -1,23 +1,15 @@
-"""The front's HTTP side: JSON-RPC bodies by POST, on a loopback port."""
+"""The front's HTTP side: JSON-RPC bodies by POST."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import Iterator
 from typing import Final
 
-import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from coinslot.errors import ConfigurationError
 from coinslot.sandbox.tempo.jsonrpc import MAX_BODY, Handler, respond
 
-HOST: Final = "127.0.0.1"
-
-_SHUTDOWN_TIMEOUT: Final = 1
 _JSON: Final = "application/json"
 
 
@@ -58,47 +50,3 @@ async def _read(request: Request) -> bytes | None:
         if len(body) > MAX_BODY:
             return None
     return bytes(body)
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket on the loopback interface; port 0 takes any that is free.
-
-    Raises `ConfigurationError` if the port cannot be had.
-    """
-    # Named, because asyncio switches Nagle's algorithm off for sockets that say they are TCP: 40 ms a call.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
-        raise ConfigurationError(
-            f"cannot listen on {HOST}:{port} ({reason}); choose another port, or 0 for any"
-        ) from error
-    return listener
-
-
-class Server(uvicorn.Server):
-    """uvicorn inside somebody else's program: it leaves signals and logging alone."""
-
-    def __init__(self, app: RPCApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                ws="none",
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                server_header=False,
-                timeout_keep_alive=60,
-                timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
-            )
-        )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Not ours to capture."""
-        yield

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 
+from coinslot.sandbox.foreground import asked_to_stop
 from coinslot.sandbox.tempo.anvil import DevnetError
 from coinslot.sandbox.tempo.devnet import Devnet
 from coinslot.sandbox.tempo.mainnet import MAINNET
@@ -22,22 +22,24 @@ def serve(
     asyncio.run(_serve(Devnet(port=port, chain_id=chain_id, hardfork=hardfork), echo))
 
 
+async def until_stopped(devnet: Devnet, asked: asyncio.Event) -> None:
+    """Wait until somebody asks for the end. Raises `DevnetError` if the node stops by itself before that."""
+    waiting = [asyncio.create_task(asked.wait()), asyncio.create_task(devnet.stopped())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    if not asked.is_set():
+        raise DevnetError(f"the node stopped: {await devnet.stopped()}")
+
+
 async def _serve(devnet: Devnet, echo: Callable[[str], None]) -> None:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.set)
+    asked = asked_to_stop()
     async with devnet:
         for line in _describe(devnet):
             echo(line)
-        waiting = [asyncio.create_task(asked.wait()), asyncio.create_task(devnet.stopped())]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-        if not asked.is_set():
-            raise DevnetError(f"the node stopped: {await devnet.stopped()}")
+        await until_stopped(devnet, asked)
     echo("Stopped.")
 
 

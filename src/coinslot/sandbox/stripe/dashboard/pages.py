@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from coinslot.sandbox.stripe import accounts, charging, confirming, money
+from coinslot.sandbox.stripe import accounts, confirming, money, refunding
 from coinslot.sandbox.stripe.accounts import Keys
 from coinslot.sandbox.stripe.calls import Call
 from coinslot.sandbox.stripe.control import Control
@@ -142,11 +142,11 @@ def _simulate(state: State, id_: str, succeeds: bool) -> None:
 def _refund(state: State, id_: str) -> None:
     intent = state.get(PaymentIntent, id_)
     charge = None if intent.latest_charge is None else state.get(Charge, intent.latest_charge)
-    if charge is None or charging.refundable(charge) == 0:
+    if charge is None or refunding.refundable(charge) == 0:
         raise ApiError(409, "There is nothing left to refund.")
     account = state.owner(PaymentIntent, id_)
-    charging.refund(
-        state, account, charge, charging.refundable(charge), reason="requested_by_customer", metadata={}
+    refunding.refund(
+        state, account, charge, refunding.refundable(charge), reason="requested_by_customer", metadata={}
     )
 
 

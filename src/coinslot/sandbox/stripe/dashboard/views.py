@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from coinslot.sandbox.stripe import accounts, charging, faults, money, networks
+from coinslot.sandbox.stripe import accounts, faults, money, networks, refunding
 from coinslot.sandbox.stripe.accounts import Keys
 from coinslot.sandbox.stripe.lists import ListParameters, page
 from coinslot.sandbox.stripe.shapes import (
@@ -128,7 +128,7 @@ def payment(state: State, id_: str) -> Details:
         charge=charge,
         fee=None if entry is None else money.display(entry.fee, entry.currency),
         net=None if entry is None else money.display(entry.net, entry.currency),
-        refundable=charge is not None and charging.refundable(charge) > 0,
+        refundable=charge is not None and refunding.refundable(charge) > 0,
         addresses=details.deposit_addresses if isinstance(details, CryptoDisplayDetails) else {},
         waits_for_payer=action is not None and action.type != "crypto_display_details",
         token=None if attempt is None else attempt.token,

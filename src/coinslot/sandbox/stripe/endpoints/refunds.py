@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from coinslot.sandbox.stripe import charging, metadata, money
+from coinslot.sandbox.stripe import metadata, money, refunding
 from coinslot.sandbox.stripe.calls import Call, endpoint
 from coinslot.sandbox.stripe.errors import invalid, refused
+from coinslot.sandbox.stripe.identifiers import new_id
 from coinslot.sandbox.stripe.lists import Listing, ListParameters, page
 from coinslot.sandbox.stripe.parameters import Parameters
 from coinslot.sandbox.stripe.shapes import Charge, PaymentIntent, Refund
@@ -21,6 +22,8 @@ class Create(Parameters, kw_only=True, frozen=True):
     metadata: dict[str, str] | None = None
     payment_intent: str | None = None
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+    refund_application_fee: bool = False
+    reverse_transfer: bool = False
 
 
 class Update(Parameters, kw_only=True, frozen=True):
@@ -39,7 +42,7 @@ class ListRefunds(ListParameters, kw_only=True, frozen=True):
 def create(state: State, call: Call, given: Create) -> Refund:
     """POST /v1/refunds."""
     charge = _charge(state, call, given)
-    left = charging.refundable(charge)
+    left = refunding.refundable(charge)
     if charge.refunded:
         raise refused(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
     if left == 0:
@@ -55,13 +58,15 @@ def create(state: State, call: Call, given: Create) -> Refund:
             f"charge ({money.display(left, charge.currency)})",
             param="amount",
         )
-    return charging.refund(
+    _check_platform(charge, given)
+    return refunding.refund(
         state,
         call.account,
         charge,
         amount,
         reason=given.reason,
         metadata=metadata.merged({}, given.metadata),
+        reversal=new_id("trr") if given.reverse_transfer else None,
     )
 
 
@@ -81,6 +86,18 @@ def list_(state: State, call: Call, given: ListRefunds) -> Listing:
     """GET /v1/refunds."""
     filters = {"charge": given.charge, "payment_intent": given.payment_intent}
     return page(state, Refund, call.account, given, call.path, {**filters})
+
+
+def _check_platform(charge: Charge, given: Create) -> None:
+    if given.reverse_transfer and charge.transfer_data is None:
+        raise refused(
+            f"Cannot reverse transfer on charge {charge.id}: it has no transfer.", param="reverse_transfer"
+        )
+    if given.refund_application_fee and charge.application_fee_amount is None:
+        raise refused(
+            f"Cannot refund the application fee on charge {charge.id}: it has none.",
+            param="refund_application_fee",
+        )
 
 
 def _charge(state: State, call: Call, given: Create) -> Charge:

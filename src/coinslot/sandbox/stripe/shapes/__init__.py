@@ -10,6 +10,7 @@ from coinslot.sandbox.stripe.shapes.accounts import Account, Balance, BusinessPr
 from coinslot.sandbox.stripe.shapes.base import Lasting, Resource
 from coinslot.sandbox.stripe.shapes.charge import BalanceTransaction, Charge, Refund
 from coinslot.sandbox.stripe.shapes.crypto import DepositAddress
+from coinslot.sandbox.stripe.shapes.dispute import Dispute
 from coinslot.sandbox.stripe.shapes.event import Event, WebhookEndpoint
 from coinslot.sandbox.stripe.shapes.payment_intent import PaymentIntent
 from coinslot.sandbox.stripe.shapes.payment_method import PaymentMethod
@@ -23,6 +24,7 @@ __all__ = [
     "Charge",
     "Customer",
     "DepositAddress",
+    "Dispute",
     "Event",
     "GrantedToken",
     "IssuedToken",

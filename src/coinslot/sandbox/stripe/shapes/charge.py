@@ -152,6 +152,7 @@ class Refund(Lasting, kw_only=True):
     charge: str | None = None
     currency: str
     destination_details: DestinationDetails | None = None
+    failure_balance_transaction: str | UnsetType = UNSET
     failure_reason: str | UnsetType = UNSET
     metadata: dict[str, str] = field(default_factory=dict)
     payment_intent: str | None = None
@@ -159,7 +160,7 @@ class Refund(Lasting, kw_only=True):
     receipt_number: None = None
     source_transfer_reversal: None = None
     status: Literal["pending", "succeeded", "failed"]
-    transfer_reversal: None = None
+    transfer_reversal: str | None = None
 
 
 class FeeDetail(Struct, kw_only=True):
@@ -191,4 +192,4 @@ class BalanceTransaction(Lasting, kw_only=True):
     reporting_category: str
     source: str
     status: Literal["available", "pending"]
-    type: Literal["charge", "payment", "refund", "payment_refund"]
+    type: Literal["adjustment", "charge", "payment", "payment_refund", "refund", "refund_failure"]
