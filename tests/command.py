@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import subprocess
 import sys
+import termios
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,3 +92,46 @@ class InlineCommand(Command):
             code = run(arguments)
         out, err = self._capture.readouterr()
         return Run(code, out, err.decode())
+
+
+class Terminal:
+    """The command at a terminal of its own."""
+
+    def __init__(self, command: Command, *arguments: str) -> None:
+        self._master, slave = os.openpty()
+        self.seen = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "coinslot", *arguments],
+            env=command.environment | {"TERM": "xterm"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+
+    def read_until(self, text: str) -> None:
+        """Read what it shows until `text` came since the last time."""
+        start = len(self.seen)
+        deadline = time.monotonic() + 30
+        while text not in self.seen[start:]:
+            assert time.monotonic() < deadline, self.seen
+            self.seen += os.read(self._master, 4096).decode()
+
+    def type(self, text: str) -> None:
+        """Type it."""
+        os.write(self._master, text.encode())
+
+    def finish(self) -> int:
+        """Read the rest, and return the exit code."""
+        while True:
+            try:
+                chunk = os.read(self._master, 4096)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            if not chunk:
+                break
+            self.seen += chunk.decode()
+        os.close(self._master)
+        return self.process.wait(30)

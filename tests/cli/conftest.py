@@ -9,7 +9,7 @@ import keyring
 import keyring.backends.fail
 import pytest
 from fastapi import FastAPI, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from coinslot import Paywall
 from coinslot.cli import sealing
@@ -93,6 +93,11 @@ def paid_api(devnet: ThreadedDevnet) -> Iterator[str]:
     @paywall.charge("0.01", description="a fortune cookie")
     async def paid() -> str:
         return "paid"
+
+    @app.get("/stream")
+    @paywall.charge("0.01")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter([b"stre", b"am"]))
 
     @app.get("/dear")
     @paywall.charge("5.00")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-import time
 
 import pytest
 
 from coinslot.methods import tempo
 from coinslot.sandbox.tempo import ThreadedDevnet
-from command import Command, InlineCommand
+from command import Command, InlineCommand, Terminal
 from keychains import MemoryKeychain
 from stall import Answer, Shop, Visit
 
@@ -194,52 +190,6 @@ def test_node_without_a_faucet_is_2(sealed: InlineCommand, shop: Shop) -> None:
     unknown = sealed("account", "show", "--balance")
     assert (unknown.code, unknown.out) == (1, b"")
     assert "the node is on chain 1, whose tokens are not known here" in unknown.err
-
-
-class Terminal:
-    """The command at a terminal of its own."""
-
-    def __init__(self, command: Command, *arguments: str) -> None:
-        import fcntl
-        import termios
-
-        self._master, slave = os.openpty()
-        self.seen = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "coinslot", *arguments],
-            env=command.environment | {"TERM": "xterm"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-
-    def read_until(self, text: str) -> None:
-        """Read what it shows until `text` came since the last time."""
-        start = len(self.seen)
-        deadline = time.monotonic() + 30
-        while text not in self.seen[start:]:
-            assert time.monotonic() < deadline, self.seen
-            self.seen += os.read(self._master, 4096).decode()
-
-    def type(self, text: str) -> None:
-        """Type it."""
-        os.write(self._master, text.encode())
-
-    def finish(self) -> int:
-        """Read the rest, and return the exit code."""
-        while True:
-            try:
-                chunk = os.read(self._master, 4096)
-            except OSError:  # how Linux says that the other side is closed
-                break
-            if not chunk:
-                break
-            self.seen += chunk.decode()
-        os.close(self._master)
-        return self.process.wait(30)
 
 
 def test_passphrase_is_asked_twice_and_not_echoed(coinslot: Command) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from coinslot.sandbox.link import LinkSandbox, ThreadedLinkSandbox
+from coinslot.sandbox.link import LinkSandbox, ThreadedLinkSandbox, authorization, login_api
 from command import Command, InlineCommand, Run
 from keychains import MemoryKeychain
 from link_parties import CLIENT, CONTEXT, DEVICE_CODE, decide
@@ -42,6 +42,15 @@ ORDER = (
     *("--amount", "500", "--context", CONTEXT, "--test"),
 )
 """What the guide has, but for --request-approval."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_waits() -> Iterator[None]:
+    """A Link that may be asked ten times a second whether its user has decided."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (authorization, login_api):
+            patch.setattr(module, "INTERVAL", 0.1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +126,9 @@ def attend(command: Command, url: str, *arguments: str, yes: bool = True) -> Run
         decide(read_line(login, r"open (http\S+)"), yes=True)
         assert finish(login).code == 0
     with command.start("link", *arguments) as process:
-        decide(read_line(process, r"approved at (http\S+)"), yes=yes)
+        page = read_line(process, r"approved at (http\S+)")
+        assert read_line(process, r"(waiting) for lsrq_") == "waiting"
+        decide(page, yes=yes)
         return finish(process)
 
 
@@ -153,7 +164,6 @@ def test_login_and_payment_with_the_user_at_the_pages(coinslot: Command, attende
         coinslot, attended, *ORDER, "--request-approval", "--include", "shared_payment_token", "--json"
     )
     assert run.code == 0
-    assert "waiting for lsrq_" in run.err
     assert (run.json["status"], run.json["amount"], run.json["network_id"]) == ("approved", 500, SELLER)
     assert run.json["shared_payment_token"]["id"].startswith("spt_")
 

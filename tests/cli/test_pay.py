@@ -216,19 +216,31 @@ def test_reader_that_leaves_is_met_with_silence(payer: Command, paid_api: str) -
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_payment_that_is_over_is_not_presented_for_ever(payer: Command, paid_api: str) -> None:
-    """A payment that the server has delivered for is presented once more, then forgotten; the next is new."""
+def test_an_answer_that_was_lost_here_comes_again(payer: Command, paid_api: str) -> None:
+    """The server has delivered it; the same command brings it once more, for the same payment."""
     lost = payer("pay", f"{paid_api}/paid", "-o", "/dev/full")
     assert lost.code == 23
     assert "/dev/full cannot be written: No space left on device: run the same command again" in lost.err
     (kept,) = payer.unfinished()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    over = payer("pay", f"{paid_api}/paid", "-f")
+    again = payer("pay", f"{paid_api}/paid")
+    assert (again.code, again.out) == (0, b'"paid"')
+    first, second = (set(re.findall("reference (0x[0-9a-f]+)", run.err)) for run in (lost, again))
+    assert first == second
+    assert payer.unfinished() == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_payment_that_is_over_is_not_presented_for_ever(payer: Command, paid_api: str) -> None:
+    """A stream is delivered once. Its payment is presented once more, then forgotten; the next is new."""
+    lost = payer("pay", f"{paid_api}/stream", "-o", "/dev/full")
+    assert lost.code == 23
+    over = payer("pay", f"{paid_api}/stream", "-f")
     assert (over.code, over.out) == (5, b"")
     assert "no longer honours the payment of 0.01 pathUSD" in over.err
     assert "run the same command again to make a new payment" in over.err
-    anew = payer("pay", f"{paid_api}/paid")
-    assert (anew.code, anew.out) == (0, b'"paid"')
+    anew = payer("pay", f"{paid_api}/stream")
+    assert (anew.code, anew.out) == (0, b"stream")
     (first,), (second,) = (re.findall("reference (0x[0-9a-f]+)", run.err) for run in (lost, anew))
     assert first != second
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from coinslot.cli.asking import confirm
 from coinslot.cli.output import CommandError, Exit, plain, print_json, print_line, print_table, say
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def show(
     key = None
     if reveal_key:
         if not yes:
-            _confirm(f"Print the private key of {payer.label!r}? Whoever sees it can take all it holds.")
+            confirm(f"Print the private key of {payer.label!r}? Whoever sees it can take all it holds.")
         key = payer.unlock().to_hex()
     held = _holdings(payer.address, network, rpc_url) if balance else []
     if as_json:
@@ -197,7 +198,7 @@ def delete(
     keystore = Keystore()
     account = keystore.find(name)
     if not yes:
-        _confirm(f"Destroy the key of {account.name!r} ({account.address})? What it still holds is lost.")
+        confirm(f"Destroy the key of {account.name!r} ({account.address})? What it still holds is lost.")
     keystore.remove(account.name)
     say(f"coinslot: deleted {account.name!r} ({account.address})")
 
@@ -224,12 +225,6 @@ def _read_key() -> str:
 
         return getpass("Private key: ")
     return sys.stdin.read(256)
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("this asks first, and there is no terminal to ask on: say --yes", Exit.USAGE)
-    typer.confirm(question, abort=True, err=True)
 
 
 def _holdings(address: str, network: str | None, rpc_url: str | None) -> list[Holdings]:

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 import coinslot
-from coinslot.cli import account, link, pay, sandbox
+from coinslot.cli import account, link, pay, sandbox, stripe
 from coinslot.cli.output import failed
+from coinslot.cli.payments import commands as payments
 
 app = typer.Typer(
     name="coinslot",
-    help="Pay for any HTTP endpoint that charges, from a shell.",
+    help="Pay for HTTP endpoints that charge, and look after what yours were paid.",
     epilog="Start with:  coinslot account create  then  coinslot pay URL --dry-run",
     # Typer's rich help takes a quarter of a second to import, and draws boxes into pipes.
     rich_markup_mode=None,
@@ -28,6 +29,8 @@ app = typer.Typer(
 app.command("pay", epilog=pay.EPILOG)(pay.pay)
 app.add_typer(account.app, name="account")
 app.add_typer(link.app, name="link")
+app.add_typer(payments.app, name="payments")
+app.add_typer(stripe.app, name="stripe")
 app.add_typer(sandbox.app, name="sandbox")
 
 

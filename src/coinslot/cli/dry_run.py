@@ -9,34 +9,43 @@ import httpx2
 from msgspec import Struct, to_builtins
 
 from coinslot.cli.failures import explain, refused
-from coinslot.cli.fetch import Order, connect, send
-from coinslot.cli.keys import NoAccount
-from coinslot.cli.on_demand import TempoOnDemand
+from coinslot.cli.fetch import NO_LIMIT, Order, connect, send
+from coinslot.cli.on_demand import OnDemand
 from coinslot.cli.output import plain, print_json, print_line, print_table
-from coinslot.cli.payer import find_payer
 from coinslot.client import Wallet
 from coinslot.errors import CoinslotError
 from coinslot.payments.method import Payload, Quote
 from coinslot.protocol import Challenge
 
-_NO_LIMIT = Decimal(10) ** 30
-
 
 class _WouldPay(Exception):
     """All that stands before the signature was passed."""
 
-    def __init__(self, challenge: Challenge, quote: Quote) -> None:
+    def __init__(self, challenge: Challenge, quote: Quote, payer: str | None) -> None:
         super().__init__()
         self.challenge = challenge
         self.quote = quote
+        self.payer = payer
 
 
-class _Unsigned(TempoOnDemand):
-    """Signs nothing."""
+class _Unsigned:
+    """A method that signs nothing."""
+
+    def __init__(self, method: OnDemand) -> None:
+        self.name, self.intent = method.name, method.intent
+        self._method = method
+
+    async def quote(self, challenge: Challenge) -> Quote | None:
+        """What the challenge would cost."""
+        return await self._method.quote(challenge)
 
     async def pay(self, challenge: Challenge) -> Payload:
         """Raise `_WouldPay`."""
-        raise _WouldPay(challenge, self.quotes[challenge.id])
+        raise _WouldPay(challenge, self._method.quotes[challenge.id], self._method.payer())
+
+    async def aclose(self) -> None:
+        """Close the method's connections."""
+        await self._method.aclose()
 
 
 class Preview(Struct, frozen=True, kw_only=True):
@@ -80,8 +89,8 @@ def dry_run(order: Order) -> None:
 
 async def _look(order: Order) -> Preview | int:
     """What would be paid, or the status of the answer if nothing is asked for it."""
-    method = _Unsigned(lambda: find_payer(order.account), order.settings, show=order.show)
-    wallet = Wallet([method], max_amount=_NO_LIMIT, trusted_realms=order.trusted_realms)
+    method = _Unsigned(order.method())
+    wallet = Wallet([method], max_amount=NO_LIMIT, trusted_realms=order.trusted_realms)
     try:
         async with wallet, connect(order, wallet) as client:
             response = await send(client, order.request)
@@ -96,10 +105,6 @@ async def _look(order: Order) -> Preview | int:
 
 def _preview(order: Order, would: _WouldPay) -> Preview:
     challenge, quote = would.challenge, would.quote
-    try:
-        payer = find_payer(order.account).address
-    except NoAccount:
-        payer = None
     return Preview(
         amount=plain(quote.amount),
         fee_limit=plain(quote.fee),
@@ -112,13 +117,15 @@ def _preview(order: Order, would: _WouldPay) -> Preview:
         realm=challenge.realm,
         description=challenge.description,
         expires=challenge.expires,
-        payer=payer,
+        payer=would.payer,
         within_max=quote.amount + quote.fee <= order.limit,
     )
 
 
 def _rows(preview: Preview, limit: Decimal) -> list[tuple[str, str]]:
-    price = f"{preview.amount} {preview.asset}, and a fee of at most {preview.fee_limit}"
+    fee = f", and a fee of at most {preview.fee_limit}" if Decimal(preview.fee_limit) else ""
+    price = f"{preview.amount} {preview.asset}{fee}"
+    within = "yes" if preview.within_max else "NO"
     rows = [
         ("Would pay", price if Decimal(preview.amount) else "nothing, and prove who pays"),
         ("To", preview.recipient),
@@ -129,6 +136,6 @@ def _rows(preview: Preview, limit: Decimal) -> list[tuple[str, str]]:
         ("For", preview.description),
         ("Asked by", preview.realm),
         ("Until", preview.expires),
-        ("Within --max", f"{'yes' if preview.within_max else 'NO'} ({plain(limit)})"),
+        ("Within --max", None if limit == NO_LIMIT else f"{within} ({plain(limit)})"),
     ]
     return [(name, value) for name, value in rows if value is not None]

@@ -12,6 +12,7 @@ import httpx2
 from coinslot.cli.output import CommandError, Exit, code_of, plain
 from coinslot.client import Outcome, PaymentRecord
 from coinslot.errors import NoAcceptableChallenge, OverLimit, PaymentUndecided
+from coinslot.methods.stripe.link_errors import LinkError
 from coinslot.payments.method import Quote
 
 
@@ -43,6 +44,10 @@ def explain(error: Exception, *, quote: Quote | None, limit: Decimal) -> Command
             )
         case httpx2.HTTPError() | httpx2.InvalidURL():
             return _network_failure(error)
+        case LinkError():
+            from coinslot.cli.link_session import explain as explain_link
+
+            return explain_link(error)
         case _:
             return CommandError(str(error), code_of(error))
 

@@ -20,7 +20,7 @@ from coinslot.cli.curl import Outgoing
 from coinslot.cli.failures import explain, reference, refused
 from coinslot.cli.files import CannotWrite
 from coinslot.cli.interruption import interruptible
-from coinslot.cli.on_demand import Settings, TempoOnDemand, recipients
+from coinslot.cli.on_demand import OnDemand, Settings, Spending, TempoOnDemand, recipients
 from coinslot.cli.output import CommandError, Exit, ReaderLeft, plain, print_json, say
 from coinslot.cli.payer import find_payer
 from coinslot.cli.trace import Connections, Traced
@@ -29,17 +29,24 @@ from coinslot.client import Outcome, PaymentRecord, Wallet
 from coinslot.client.httpx2 import EXTENSION
 from coinslot.errors import CoinslotError
 
+NO_LIMIT = Decimal(10) ** 30
+"""More than there is of anything."""
+
 _PATIENCE = 60.0
 """Seconds that a payment which was not answered is presented again, at most."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What the command line asks for. `limit` is in the asset's own unit, `timeout` in seconds."""
+    """What the command line asks for. `limit` is in the asset's own unit, `timeout` in seconds.
+
+    With `spending` it is paid by a spend request, whose amount is the limit if there is no other.
+    """
 
     request: Outgoing
     limit: Decimal
     account: str | None
     settings: Settings
+    spending: Spending | None
     trusted_realms: tuple[str, ...]
     output: str | None
     timeout: float
@@ -55,6 +62,14 @@ class Order(Struct, frozen=True, kw_only=True):
     def show(self) -> Callable[[str], None]:
         """Where --verbose's lines go."""
         return say if self.verbose else _unsaid
+
+    def method(self) -> OnDemand:
+        """What to pay with. Raises `ConfigurationError`, and `ImportError` where Link is not installed."""
+        if self.spending is None:
+            return TempoOnDemand(lambda: find_payer(self.account), self.settings, show=self.show)
+        from coinslot.cli.link_on_demand import LinkOnDemand
+
+        return LinkOnDemand(self.spending, show=self.show)
 
 
 def fetch(order: Order) -> None:
@@ -123,7 +138,7 @@ class _Errand:
         self._target = target
         self._unfinished = Unfinished()
         self._is_delivered = False
-        self._method = TempoOnDemand(lambda: find_payer(order.account), order.settings, show=order.show)
+        self._method = order.method()
 
     async def run(self) -> None:
         """From the first byte to the last. Raises whatever stands in the way."""
@@ -180,13 +195,17 @@ class _Errand:
             self.payment = earlier
             self._note(f"presenting the payment that was made before, {_summary(earlier)}")
             answer = await self._send(client, earlier)
-            if answer.status != 402 or not await self._method.is_dead(earlier.payload):
+            if answer.status != 402 or not await self._is_dead(earlier):
                 return answer
             await answer.response.aclose()
             self._note("it took nothing, and never will: paying anew")
             self._unfinished.forget(request, earlier)
             self.payment = None
         return await self._send(client)
+
+    async def _is_dead(self, earlier: PaymentRecord) -> bool:
+        is_ours = earlier.challenge.method == self._method.name
+        return is_ours and await self._method.is_dead(earlier.payload)
 
     async def _send(self, client: httpx2.AsyncClient, earlier: PaymentRecord | None = None) -> Answer:
         response = await send(client, self._order.request, earlier)

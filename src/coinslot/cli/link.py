@@ -176,7 +176,7 @@ def _log_in(kept: SessionStore, client_name: str, auth_url: str, api_url: str, *
 
 
 async def _confirm(client_name: str, auth_url: str, *, opens: bool) -> LinkCredentials:
-    from coinslot.cli.link_waiting import open_page, waiting
+    from coinslot.cli.waiting import open_page, waiting
     from coinslot.methods.stripe.link_auth import LinkAuth
 
     auth = LinkAuth(auth_url)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import to_builtins
 
 from coinslot.cli.output import print_json, print_table
-from coinslot.methods.stripe.link_money import as_money
+from coinslot.methods.stripe.currencies import as_money
 from coinslot.methods.stripe.link_values import LinkPaymentMethod, SpendRequest
 
 

@@ -210,7 +210,7 @@ def cancel(
 
 
 def _announce(request: SpendRequest, *, opens: bool) -> None:
-    from coinslot.cli.link_waiting import open_page
+    from coinslot.cli.waiting import open_page
 
     if request.status == "pending_approval" and request.approval_url is not None:
         say(f"coinslot: {request.id} is to be approved at {request.approval_url}")
@@ -220,7 +220,7 @@ def _announce(request: SpendRequest, *, opens: bool) -> None:
 def _await(identifier: str, timeout: float, auth_url: str, api_url: str, *, as_json: bool) -> SpendRequest:
     """The request once it is approved. If it will not be, it is shown, and `CommandError` raised."""
     from coinslot.cli.link_session import use_link
-    from coinslot.cli.link_waiting import waiting
+    from coinslot.cli.waiting import waiting
     from coinslot.methods.stripe.link_errors import NotApproved
 
     def show_challenge(request: SpendRequest) -> None:

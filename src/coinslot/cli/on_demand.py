@@ -1,17 +1,18 @@
-"""The wallet's Tempo method, with a key that is unlocked only when there is something to sign."""
+"""What a command pays with: methods that come to what they need only when there is something to pay."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
 from coinslot.cli.interruption import held
+from coinslot.cli.keys import NoAccount
 from coinslot.cli.output import plain
 from coinslot.cli.payer import Payer
 from coinslot.methods import tempo
-from coinslot.payments.method import Payload, Quote
+from coinslot.payments.method import ClientMethod, Payload, Quote
 from coinslot.protocol import Challenge
 
 _DONE: Final = {
@@ -42,6 +43,35 @@ class Settings(Struct, frozen=True, kw_only=True):
         )
 
 
+class Spending(Struct, frozen=True, kw_only=True):
+    """A spend request that is to be paid with, and the Link that has it."""
+
+    identifier: str
+    auth_url: str
+    api_url: str
+
+
+class OnDemand(ClientMethod, Protocol):
+    """A method of the command line's.
+
+    `quotes` has the prices that were asked for, by challenge id, the last one last.
+    """
+
+    quotes: dict[str, Quote]
+
+    def payer(self) -> str | None:
+        """Who would pay, for people; None if there is nobody yet."""
+        ...
+
+    async def is_dead(self, payload: Payload) -> bool:
+        """Whether a payment that was made took nothing and never will."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...
+
+
 def recipients(quote: Quote) -> str:
     """Who gets the money, as far as one line goes."""
     others = len(quote.shares)
@@ -52,8 +82,7 @@ def recipients(quote: Quote) -> str:
 class TempoOnDemand:
     """`tempo/charge` for the account that `find_payer` finds, which is looked for when it is needed.
 
-    A free answer and a price above the limit never ask for a passphrase, nor need an account. `quotes` has
-    the prices that were asked for, by challenge id, the last one last.
+    A free answer and a price above the limit never ask for a passphrase, nor need an account.
     """
 
     name = "tempo"
@@ -70,6 +99,13 @@ class TempoOnDemand:
         # Neither a price nor the fate of a transaction depends on who pays: a throw-away key will do to ask.
         self._onlooker = settings.account(tempo.PrivateKey.generate())
         self._account: tempo.TempoAccount | None = None
+
+    def payer(self) -> str | None:
+        """The account's address."""
+        try:
+            return self._find_payer().address
+        except NoAccount:
+            return None
 
     async def quote(self, challenge: Challenge) -> Quote | None:
         """What the challenge would cost."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from enum import IntEnum
@@ -29,12 +29,14 @@ class Exit(IntEnum):
     REFUSED = 5
     NO_HOST = 6
     NO_CONNECTION = 7
+    DIFFERENCES = 10
     HTTP_ERROR = 22
     CANNOT_WRITE = 23
     TIMEOUT = 28
     TOO_MANY_REDIRECTS = 47
     BROKEN_ANSWER = 56
     TLS = 60
+    NO_PAYMENT = 66
     NO_ACCOUNT = 69
     UNDECIDED = 75
     INTERRUPTED = 130
@@ -49,12 +51,14 @@ MEANINGS: dict[Exit, str] = {
     Exit.REFUSED: "the server refused the payment",
     Exit.NO_HOST: "the host's name does not resolve",
     Exit.NO_CONNECTION: "no connection to the host",
+    Exit.DIFFERENCES: "the ledger and the world differ",
     Exit.HTTP_ERROR: "-f, and the status is 400 or more",
     Exit.CANNOT_WRITE: "the answer could not be written",
     Exit.TIMEOUT: "no answer in time; nothing was paid",
     Exit.TOO_MANY_REDIRECTS: "too many redirects",
     Exit.BROKEN_ANSWER: "the connection broke",
     Exit.TLS: "the host's certificate cannot be trusted",
+    Exit.NO_PAYMENT: "no such ledger, or no such payment",
     Exit.NO_ACCOUNT: "no account, or its key cannot be had",
     Exit.UNDECIDED: "a payment was sent and its outcome is not known",
     Exit.INTERRUPTED: "interrupted",
@@ -88,9 +92,10 @@ class ReaderLeft(Exception):
     """Whoever read stdout has seen enough (`| head`). The command ends without a word."""
 
 
-def exit_table(*codes: Exit) -> str:
-    """The codes and what they mean, a line each, for a command's `--help`."""
-    return "\n".join(f"{code.value:>3}  {MEANINGS[code]}" for code in codes)
+def exit_table(*codes: Exit, but: Mapping[Exit, str] | None = None) -> str:
+    """The codes and what they mean, a line each, for a command's `--help`; `but` is what differs there."""
+    meanings = {**MEANINGS, **(but or {})}
+    return "\n".join(f"{code.value:>3}  {meanings[code]}" for code in codes)
 
 
 def code_of(error: BaseException) -> Exit:
@@ -148,23 +153,34 @@ def print_json(content: object) -> None:
     print_line(json.dumps(content, indent=2))
 
 
-def print_table(rows: Sequence[tuple[str, ...]], *, headings: Sequence[str] = ()) -> None:
+def print_table(
+    rows: Sequence[tuple[str, ...]],
+    *,
+    headings: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    folds: bool = True,
+) -> None:
     """Aligned columns on stdout; without headings, the first column names what is in the others.
 
-    The headings are bold on a terminal; nothing is wrapped in a pipe. Raises `ReaderLeft`.
+    Columns whose headings are among `numbers` are aligned to the right. The headings are bold on a terminal.
+    Cells are folded to fit in it, unless `folds` is False; never in a pipe. Raises `ReaderLeft`.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
+    if not (folds and console.is_terminal):
         console.width = 1000
     table = Table(box=None, pad_edge=False, show_header=bool(headings), header_style="bold")
     for number in range(len(rows[0])):
         is_name = number == 0 and not headings and len(rows[0]) > 1
+        heading = headings[number] if headings else ""
         table.add_column(
-            headings[number] if headings else "", style="bold" if is_name else "", overflow="fold"
+            heading,
+            style="bold" if is_name else "",
+            justify="right" if heading in numbers else "left",
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))

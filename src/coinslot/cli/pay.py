@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from coinslot.cli.output import CommandError, Exit, exit_table
+from coinslot.methods.stripe.link_values import API_URL, AUTH_URL
 
 EPILOG = "Exit codes (curl's, where it has one):\n\n\b\n" + exit_table(
     Exit.OK,
@@ -82,11 +83,13 @@ def pay(
         typer.Option(metavar="SECONDS", show_default=False, help="How long to wait for the server; 60."),
     ] = 60.0,
     maximum: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--max", metavar="AMOUNT", help="The most to pay, fee included, in whatever unit is asked."
+            "--max",
+            metavar="AMOUNT",
+            help="The most to pay, fee included, in whatever unit is asked; 1.00, or the spend request's.",
         ),
-    ] = "1.00",
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be paid, and to whom. Signs and pays nothing.")
     ] = False,
@@ -100,6 +103,14 @@ def pay(
             "--account",
             metavar="NAME",
             help="The account that pays. [env vars: COINSLOT_ACCOUNT, COINSLOT_PRIVATE_KEY]",
+        ),
+    ] = None,
+    spend_request_id: Annotated[
+        str | None,
+        typer.Option(
+            "--spend-request-id",
+            metavar="ID",
+            help="Pay by card or Link, with this spend request (lsrq_…); waits if it is to be approved.",
         ),
     ] = None,
     network: Annotated[
@@ -141,17 +152,38 @@ def pay(
             help="Where nothing is to be paid: a realm to prove the account to, beside the host's own name.",
         ),
     ] = None,
+    api_url: Annotated[
+        str,
+        typer.Option(
+            "--link-api-url", metavar="URL", envvar="LINK_API_BASE_URL", help="Link's API, or a sandbox's."
+        ),
+    ] = API_URL,
+    auth_url: Annotated[
+        str,
+        typer.Option(
+            "--link-auth-url",
+            metavar="URL",
+            envvar="LINK_AUTH_BASE_URL",
+            help="Link's login, or a sandbox's.",
+        ),
+    ] = AUTH_URL,
 ) -> None:
-    """Send a request, and pay for the answer if the server asks for it.
+    """Send a request, and pay for the answer if need be.
 
-    It pays without asking, up to --max. The body goes to stdout, all else to stderr. If the answer to a
-    payment is lost, the same command brings it without paying twice.
+    It pays without asking, up to --max: from an account on Tempo, or by a spend request of Link's. The body
+    goes to stdout, all else to stderr. If the answer to a payment is lost, the same command brings it without
+    paying twice.
     """
     from coinslot.cli.curl import outgoing
-    from coinslot.cli.fetch import Order, fetch
-    from coinslot.cli.on_demand import Settings
+    from coinslot.cli.fetch import NO_LIMIT, Order, fetch
+    from coinslot.cli.on_demand import Settings, Spending
 
-    limit = _amount(maximum)
+    spending = None
+    if spend_request_id is not None:
+        _check_way(account, network, mode, auto_swap=auto_swap)
+        spending = Spending(identifier=spend_request_id, auth_url=auth_url, api_url=api_url)
+    unlimited = maximum is None and spending is not None
+    limit = NO_LIMIT if unlimited else _amount(maximum or "1.00")
     if not 0 < timeout < math.inf:
         raise CommandError("--timeout is a number of seconds above 0", Exit.USAGE)
     order = Order(
@@ -163,6 +195,7 @@ def pay(
         settings=Settings(
             network=network, rpc_url=rpc_url, mode=mode, auto_swap=auto_swap, slippage=slippage
         ),
+        spending=spending,
         trusted_realms=tuple(trusted_realm or ()),
         output=output,
         timeout=timeout,
@@ -180,6 +213,15 @@ def pay(
         look(order)
     else:
         fetch(order)
+
+
+def _check_way(account: str | None, network: str | None, mode: str | None, *, auto_swap: bool) -> None:
+    if account or network or mode or auto_swap:
+        raise CommandError(
+            "--spend-request-id pays through Link: --account, --network, --mode and --auto-swap do not go"
+            " with it",
+            Exit.USAGE,
+        )
 
 
 def _amount(text: str) -> Decimal:

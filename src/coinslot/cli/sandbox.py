@@ -13,16 +13,50 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _sandbox() -> None:
-    """Have the group keep its commands' names, however few they are."""
+Port = Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 is any.")]
+StripeState = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="Where Stripe keeps everything; :memory: keeps nothing."),
+]
+LinkState = Annotated[
+    str, typer.Option(metavar="FILE", help="Where Link keeps everything; :memory: keeps nothing.")
+]
+Unattended = Annotated[
+    bool, typer.Option("--unattended", help="Link allows every login, and approves every request.")
+]
+
+
+@app.command()
+def up(
+    tempo_port: Port = 8545,
+    stripe_port: Port = 12111,
+    link: Annotated[bool, typer.Option("--link", help="Run a Link wallet as well.")] = False,
+    link_port: Port = 4280,
+    stripe_state: StripeState = "coinslot-stripe.db",
+    link_state: LinkState = "coinslot-link.db",
+    unattended: Unattended = False,
+) -> None:
+    """Run Tempo and Stripe together until Ctrl-C. Stripe watches the chain for deposits.
+
+    Prints what to paste into the shells of a seller and a buyer. A restart loses nothing of Stripe's and
+    Link's; the chain begins anew.
+    """
+    from coinslot.sandbox.serving import serve
+
+    serve(
+        tempo_port=tempo_port,
+        stripe_port=stripe_port,
+        link_port=link_port if link else None,
+        stripe_state=stripe_state,
+        link_state=link_state,
+        unattended=unattended,
+        echo=typer.echo,
+    )
 
 
 @app.command()
 def tempo(
-    port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
-    ] = 8545,
+    port: Port = 8545,
     chain_id: Annotated[
         int, typer.Option("--chain-id", metavar="ID", help="42431 is the testnet's, 4217 the mainnet's.")
     ] = 42431,
@@ -41,12 +75,8 @@ def tempo(
 
 @app.command()
 def link(
-    port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
-    ] = 4280,
-    state: Annotated[
-        str, typer.Option(metavar="FILE", help="What keeps everything; ':memory:' keeps nothing.")
-    ] = "coinslot-link.db",
+    port: Port = 4280,
+    state: LinkState = "coinslot-link.db",
     stripe_url: Annotated[
         str | None, typer.Option("--stripe-url", metavar="URL", help="A Stripe API to draw tokens from.")
     ] = None,
@@ -60,9 +90,7 @@ def link(
         Literal["issued", "granted"],
         typer.Option(metavar="HOW", help="granted if the key is the seller's, not the agent's."),
     ] = "issued",
-    unattended: Annotated[
-        bool, typer.Option("--unattended", help="Allow every login, and approve every request.")
-    ] = False,
+    unattended: Unattended = False,
 ) -> None:
     """Run a Link wallet until Ctrl-C. You are its user, on the pages that it serves.
 
@@ -83,12 +111,8 @@ def link(
 
 @app.command()
 def stripe(
-    port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
-    ] = 12111,
-    state: Annotated[
-        str, typer.Option(metavar="FILE", help="Where everything is kept; :memory: keeps nothing.")
-    ] = "coinslot-stripe.db",
+    port: Port = 12111,
+    state: StripeState = "coinslot-stripe.db",
     chain: Annotated[
         str | None,
         typer.Option(metavar="URL", help="A Tempo node on this machine, to watch for deposits."),

@@ -35,6 +35,10 @@ class Sealed(Struct, frozen=True, kw_only=True, tag="file", tag_field="place"):
     def __repr__(self) -> str:
         return "Sealed(<redacted>)"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show it wherever rich prints a traceback.
+        return []
+
 
 def seal(secret: bytes, passphrase: str, *, bound_to: bytes) -> Sealed:
     """Encrypt `secret`. `bound_to` must be the same when it is opened; it is not kept here."""

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from coinslot.cli import link_waiting
+from coinslot.cli import waiting
 
 PROGRAM = """
 import time
-from coinslot.cli.link_waiting import waiting
+from coinslot.cli.waiting import waiting
 from coinslot.cli.output import say
 with waiting("waiting for \\x1b[31mgold"):
     time.sleep(0.5)
@@ -69,7 +69,7 @@ def test_browser_stays_closed(monkeypatch: pytest.MonkeyPatch, url: str, environ
     monkeypatch.setattr("sys.platform", "linux")
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    link_waiting.open_page(url, allowed=True)
+    waiting.open_page(url, allowed=True)
     assert opened == []
 
 
@@ -80,5 +80,5 @@ def test_browser_opens_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) 
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     for allowed in (False, True):
-        link_waiting.open_page("https://link.com", allowed=allowed)
+        waiting.open_page("https://link.com", allowed=allowed)
     assert opened == ["https://link.com"]

@@ -1,4 +1,4 @@
-"""Waiting for somebody who decides on a page in a browser."""
+"""Waiting for what takes its time: somebody who decides on a page in a browser, or a network."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""`coinslot payments`: a seller's books and back office, from a shell."""
