@@ -18,28 +18,33 @@ class FaultyStripe:
     """Forwards to `upstream`. `rewrites` has what becomes of the next answers to `POST /v1/…` and so on.
 
     A rewrite is used once, in order. What it makes of the body is sent as JSON, or as it is if it is bytes.
+    `asked` has every request that came.
     """
 
     def __init__(self, upstream: str) -> None:
         self.url = ""
         self.rewrites: dict[str, list[Rewrite]] = {}
+        self.asked: list[str] = []
         self._upstream = upstream
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI app."""
         assert scope["type"] == "http", scope["type"]
         content = (await receive())["body"]
+        self.asked.append(f"{scope['method']} {scope['path']}")
         query = scope["query_string"].decode()
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
         async with httpx2.AsyncClient(trust_env=False) as http:
             url = f"{self._upstream}{scope['path']}?{query}"
             answer = await http.request(scope["method"], url, content=content, headers=headers)
         status, body = answer.status_code, answer.content
+        name = b"idempotent-replayed"
+        replayed = [(name, value) for header, value in answer.headers.raw if header.lower() == name]
         waiting = self.rewrites.get(f"{scope['method']} {scope['path']}") or []
         if waiting:
             status, rewritten = waiting.pop(0)(status, answer.json())
             body = rewritten if isinstance(rewritten, bytes) else json.dumps(rewritten).encode()
-        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.start", "status": status, "headers": replayed})
         await send({"type": "http.response.body", "body": body})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import Any
 
 import httpx2
 
+from coinslot.sandbox.stripe import SELLER, Keys
+
 PREVIEW = "2026-07-29.preview"
 GENERAL = "2026-10-28.endive"
 SUCCESS = "0x" + "testsuccess".rjust(64, "0")
 FAILURE = "0x" + "testfailed".rjust(64, "0")
 CRYPTO = "payment_method_options[crypto]"
+
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,26 @@ class Reply:
     def __getitem__(self, name: str) -> Any:
         assert self.status < 400, self.body
         return self.body[name]
+
+
+class Corner:
+    """A sandbox that every test uses, as one of them sees it: the accounts are its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._number = next(_numbers)
+        self._http = httpx2.Client(base_url=url, verify=False, trust_env=False)
+
+    def account(self, name: str = SELLER) -> Keys:
+        """The keys of the test's own seller, or buyer, or of whom it wants."""
+        keys = Keys(f"{name}{self._number}")
+        assert self._http.post("/_sandbox/accounts", json={"name": keys.name}).status_code == 201
+        return keys
+
+    def leave(self) -> None:
+        """Have nothing go wrong for those who come after."""
+        self._http.delete("/_sandbox/faults")
+        self._http.close()
 
 
 class StripeApi:

@@ -30,8 +30,12 @@ class Stripe:
 
     async def aclose(self) -> None:
         """Let nothing go wrong any more, and close the connection."""
-        await self._http.delete("/_sandbox/faults")
+        await self.clear_faults()
         await self._http.aclose()
+
+    async def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        await self._http.delete("/_sandbox/faults")
 
     async def fault(self, kind: str, *, method: str = "POST", path: str = INTENTS, **settings: Any) -> None:
         """Have the next requests like these go wrong."""
@@ -52,16 +56,23 @@ class Stripe:
         return Keys(name)
 
     async def ask(
-        self, method: str, path: str, keys: Keys, form: dict[str, Any] | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        keys: Keys,
+        form: dict[str, Any] | None = None,
+        *,
+        status: int = 200,
+        **headers: str,
     ) -> Any:
-        """One request to the API, by an account: the answer."""
+        """One request to the API, by an account: the answer, which has that status."""
         answer = await self._http.request(
             method,
             path,
             data=form,
             headers={"Stripe-Version": PREVIEW, "Authorization": f"Bearer {keys.secret_key}", **headers},
         )
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == status, answer.text
         return answer.json()
 
     async def token(

@@ -19,10 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from peer_programs import BUILD, PROGRAMS, SECRET
+from peer_programs import BUILD, PROGRAMS, SECRET, install_pympp
 
 FOLDER = PROGRAMS / "stripe"
-PYMPP = ("pympp[server,tempo]==0.16.0", "stripe==16.1.0", "requests>=2.32", "httpx>=0.28")
 MPPX_COMMAND = PROGRAMS / "node_modules" / "mppx" / "dist" / "bin.js"
 
 
@@ -41,13 +40,7 @@ def node() -> str:
 
 def pympp_python() -> str:
     """The Python of an environment that has pympp and Stripe's client."""
-    home = BUILD / "pympp-stripe"
-    python = str(home / "bin" / "python")
-    with _needed(home / ".installed", "\n".join(PYMPP)) as needed:
-        if needed:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*install, *PYMPP], capture_output=True, check=True)
+    (python,) = install_pympp().interpreter
     return python
 
 

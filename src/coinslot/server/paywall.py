@@ -22,7 +22,7 @@ from coinslot.server.health import Checkup, Health, HealthApp
 from coinslot.server.journal import keep_journal
 from coinslot.server.limits import Limiter, Limits
 from coinslot.server.settings import Secret, resolve_realm, resolve_secrets
-from coinslot.storage import open_ledger
+from coinslot.storage import open_cache, open_ledger
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -74,7 +74,7 @@ class Paywall:
         self._methods = _checked(methods)
         self.events = Events()
         self.ledger = open_ledger(ledger) if isinstance(ledger, str) else ledger
-        self.cache = _cache(cache) if isinstance(cache, str) else cache
+        self.cache = open_cache(cache) if isinstance(cache, str) else cache
         self.handlers: list[Callable[..., object]] = []
         self.apps: list[Starlette] = []
         _check_number("expires_in", expires_in, above=0)
@@ -225,12 +225,6 @@ class Paywall:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _cache(url: str) -> Cache:
-    from coinslot.storage import open_cache
-
-    return open_cache(url)
 
 
 def _checked(methods: Sequence[ServerMethod]) -> tuple[ServerMethod, ...]:

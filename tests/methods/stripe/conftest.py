@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +13,13 @@ from coinslot.methods import stripe
 from coinslot.sandbox.stripe import ThreadedStripeSandbox
 from faulty_stripe import FaultyStripe, serving_faulty_stripe
 from stripe_payments import Stripe
+from stripe_shop import Shop
 
 
 @pytest.fixture(scope="session")
 def stripe_sandbox() -> Iterator[ThreadedStripeSandbox]:
-    """A running sandbox, in memory."""
-    with ThreadedStripeSandbox() as running:
+    """A running sandbox, in memory, which does not wait long before it repeats a webhook."""
+    with ThreadedStripeSandbox(retry_delays=[0.3] * 30) as running:
         yield running
 
 
@@ -45,6 +48,12 @@ async def open_shop(world: Stripe) -> AsyncIterator[Callable[..., stripe.StripeC
     yield open_shop
     for method in opened:
         await method.aclose()
+
+
+@pytest.fixture
+async def shop(world: Stripe, tmp_path: Path) -> Shop:
+    """A shop that is closed, with an account that no other test has."""
+    return Shop(world, await world.open_account(f"shop{time.time_ns()}"), tmp_path)
 
 
 @pytest.fixture

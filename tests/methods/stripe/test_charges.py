@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 import pytest
 import stripe as sdk
+from msgspec.structs import replace
 
 import coinslot
 from coinslot.methods import stripe
 from coinslot.methods.stripe import api, charges
 from coinslot.methods.stripe.charges import FINAL, REPEATABLE
 from coinslot.methods.stripe.outcomes import UNKNOWN_TOKEN
-from coinslot.payments.method import Failed, NotSent, Settled, Settlement, Unknown
+from coinslot.payments.method import Failed, NotSent, Recovery, Settled, Settlement, Unknown
 from faulty_stripe import FaultyStripe, says, with_status
 from stripe_payments import Clock, Purchase, Stripe
 
@@ -541,3 +542,36 @@ async def test_the_ledger_never_has_the_token(impatient: stripe.StripeCharge, wo
         written = f"{proof.key} {proof.reference} {proof.recipient} {proof.recovery.data.decode()}"
         assert purchase.token.removeprefix("spt_") not in written
         assert isinstance(await purchase.settle(), Unknown | Settled)
+
+
+class TestNamed:
+    """A PaymentIntent that somebody names is looked at, and believed if it is the right one."""
+
+    async def test_it_is_looked_at_without_a_list(self, charge: stripe.StripeCharge, world: Stripe) -> None:
+        """By its id alone."""
+        purchase = await Purchase.begin(charge, await world.token())
+        first = await purchase.settle()
+        assert isinstance(first, Settled)
+        await world.fault("rate_limit", method="GET", path="/v1/payment_intents", times=5)
+        assert await charge.look_up(replace(purchase.proof, reference=first.reference)) == first
+
+    async def test_another_s_is_not_believed(self, charge: stripe.StripeCharge, world: Stripe) -> None:
+        """It is for another challenge: there is none for this one."""
+        another = await (await Purchase.begin(charge, await world.token())).settle()
+        assert isinstance(another, Settled)
+        purchase = await Purchase.begin(charge, await world.token())
+        assert isinstance(await charge.look_up(replace(purchase.proof, reference=another.reference)), NotSent)
+
+    async def test_what_was_decided_once_is_looked_at_again(
+        self, charge: stripe.StripeCharge, world: Stripe
+    ) -> None:
+        """When nothing is kept of it but what it was over."""
+        purchase = await Purchase.begin(charge, await world.token())
+        first = await purchase.settle()
+        assert isinstance(first, Settled)
+        bare = replace(purchase.proof, recovery=Recovery())
+        assert await charge.look_up(replace(bare, reference=first.reference)) == first
+        other = replace(bare, reference=first.reference, amount=99)
+        assert isinstance(await charge.look_up(other), Unknown)
+        assert isinstance(await charge.look_up(bare), Unknown)
+        assert isinstance(await charge.look_up(replace(bare, reference="pi_unknown")), Unknown)

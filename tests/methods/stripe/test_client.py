@@ -17,9 +17,9 @@ from coinslot.errors import (
     WalletError,
 )
 from coinslot.methods import stripe
-from coinslot.payments.method import ClientMethod, Closes, Quote
+from coinslot.payments.method import ClientMethod, Closes, Payload, Quote, Revokes
 from coinslot.protocol import Challenge, format_timestamp
-from stripe_payments import Clock
+from stripe_payments import Clock, Stripe
 
 SELLER = "profile_test_1"
 
@@ -186,3 +186,20 @@ def test_a_mistake_is_found_at_start_up(settings: dict[str, Any]) -> None:
     """One source of tokens, with all that it needs, and lists that are lists."""
     with pytest.raises(ConfigurationError):
         stripe.account(**settings)
+
+
+async def test_a_payment_is_dead_if_its_token_is_taken_back(world: Stripe) -> None:
+    """Then the wallet may pay anew."""
+    account = stripe.account(world.buyer.secret_key, payment_method="pm_card_visa", api_base=world.url)
+    assert isinstance(account, Revokes)
+    details = {"networkId": world.seller.profile, "paymentMethodTypes": ["card"]}
+    payload = await account.pay(challenge(methodDetails=details))
+    assert await account.is_dead(payload)
+    assert not await account.is_dead(Payload(payload={"hash": "0x"}))
+    await account.aclose()
+
+
+async def test_a_token_of_a_function_s_is_never_known_to_be_dead() -> None:
+    """Whoever gave it may have given it to others, and cannot be asked."""
+    account = stripe.account(spt=Purse())
+    assert not await account.is_dead(await account.pay(challenge()))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from coinslot.errors import AmountError, ConfigurationError
-from coinslot.methods.stripe.currencies import find_currency
+from coinslot.methods.stripe.currencies import as_money, find_currency
 
 CODES = ["usd", "gbp", "jpy", "kwd", "isk", "huf", "xaf", "sek"]
 
@@ -66,3 +66,21 @@ def test_codes_that_cannot_be_charged(code: str) -> None:
     """What is no code, and the currency for whose amounts Stripe documents two units."""
     with pytest.raises(ConfigurationError, match="currency"):
         find_currency(code)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        (500, "usd", "5.00 USD"),
+        (5, "usd", "0.05 USD"),
+        (-150, "eur", "-1.50 EUR"),
+        (0, "usd", "0.00 USD"),
+        (500, "jpy", "500 JPY"),
+        (1234, "KWD", "1.234 KWD"),
+        (500, "ugx", "500 minor units of UGX"),
+        (10**20, "usd", "1000000000000000000.00 USD"),
+    ],
+)
+def test_minor_units_are_the_currencys_own(amount: int, currency: str, shown: str) -> None:
+    """Hundredths, thousandths or none, exact whatever the size; where it is not certain, none is guessed."""
+    assert as_money(amount, currency) == shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coinslot.methods.stripe import outcomes
-from coinslot.methods.stripe.api import (
+from coinslot.methods.stripe.objects import (
     Captured,
     GrantedToken,
     Intent,

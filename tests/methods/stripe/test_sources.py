@@ -96,3 +96,77 @@ async def test_a_seller_that_there_is_not(open_account: OpenAccount, world: Stri
     """The test helper is not tried for somebody else's shop: its token would be good for nothing."""
     with pytest.raises(WalletError, match="no token was issued"):
         await open_account(world.buyer)(replace(terms(world), network_id="profile_test_nobody"))
+
+
+class TestTakenBack:
+    """A token is dead if it was not charged, and cannot be any more."""
+
+    async def test_one_that_nobody_charged(self, open_account: OpenAccount, world: Stripe) -> None:
+        """It is revoked, and stays dead however often that is asked."""
+        source = open_account(world.buyer)
+        token = await source(terms(world))
+        assert [await source.take_back(token) for _ in range(2)] == [True, True]
+        granted = await world.ask("GET", f"/v1/shared_payment/granted_tokens/{token}", world.seller)
+        assert granted["deactivated_reason"] == "revoked"
+
+    async def test_one_that_was_declined(self, open_account: OpenAccount, world: Stripe) -> None:
+        """The bank's no took nothing, and after this nobody tries again."""
+        source = open_account(world.buyer, payment_method="pm_card_visa_chargeDeclined")
+        token = await source(terms(world))
+        await redeem(world, token, status=402)
+        assert await source.take_back(token)
+
+    async def test_one_that_was_charged(self, open_account: OpenAccount, world: Stripe) -> None:
+        """It is not dead: it took money."""
+        source = open_account(world.buyer)
+        token = await source(terms(world))
+        await redeem(world, token, status=200)
+        assert not await source.take_back(token)
+
+    async def test_one_whose_payer_may_still_authenticate(
+        self, open_account: OpenAccount, world: Stripe
+    ) -> None:
+        """Its PaymentIntent could succeed yet."""
+        source = open_account(world.buyer, payment_method="pm_card_threeDSecure2Required")
+        token = await source(terms(world))
+        await redeem(world, token, status=200)
+        assert not await source.take_back(token)
+
+    async def test_one_of_the_test_helper_s(self, open_account: OpenAccount, world: Stripe) -> None:
+        """The same for one's own shop, in test mode."""
+        source = open_account(world.seller)
+        token = await source(terms(world))
+        assert await source.take_back(token)
+        another = await source(terms(world))
+        await redeem(world, another, status=200)
+        assert not await source.take_back(another)
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_one_that_could_not_be_asked_about(
+        self, open_account: OpenAccount, world: Stripe, method: str
+    ) -> None:
+        """Nobody knows, so it is not dead."""
+        source = open_account(world.buyer)
+        token = await source(terms(world))
+        path = "/v1/shared_payment/issued_tokens/*"
+        await world.fault("rate_limit", method=method, path=path, times=5)
+        assert not await source.take_back(token)
+
+    async def test_one_of_somebody_else_s(self, open_account: OpenAccount, world: Stripe) -> None:
+        """It is not this account's to take back."""
+        token = await open_account(world.buyer)(terms(world))
+        stranger = open_account(await world.open_account(f"stranger{time.time_ns()}"))
+        assert not await stranger.take_back(token)
+
+
+async def redeem(world: Stripe, token: str, *, status: int) -> None:
+    """The seller charges a token."""
+    form = {
+        "amount": "150",
+        "currency": "usd",
+        "confirm": "true",
+        "automatic_payment_methods[enabled]": "true",
+        "automatic_payment_methods[allow_redirects]": "never",
+        "shared_payment_granted_token": token,
+    }
+    await world.ask("POST", "/v1/payment_intents", world.seller, form, status=status)

@@ -1,20 +1,31 @@
 """Stripe's API, as far as charges need it: through the official SDK, with failures that speak of money.
 
 The endpoints are in preview, so the SDK has no types for most of them; requests are made with its raw
-requests, and answers read into the few members that matter here.
+requests, and answers read into the few members that matter here (`objects`).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from coinslot.errors import ConfigurationError
+from coinslot.methods.stripe.deposit_objects import DepositAddress, DepositIntent
 from coinslot.methods.stripe.failures import NotDone, Unanswered, classify
-from coinslot.methods.stripe.metadata import CHALLENGE_ID
+from coinslot.methods.stripe.metadata import CHALLENGE_ID, REFUND_KEY
+from coinslot.methods.stripe.objects import (
+    ChargedIntent,
+    Dispute,
+    GrantedToken,
+    Intent,
+    IssuedToken,
+    Profile,
+    Refund,
+)
 from coinslot.methods.stripe.sdk import stripe
 from coinslot.methods.stripe.tokens import keep_out_of_logs
 from coinslot.methods.stripe.transport import Transport, check_api_base
@@ -26,90 +37,18 @@ API_VERSION: Final = "2026-07-29.preview"
 _SECRET_KEY: Final = re.compile(r"(?:sk|rk)_(?:test|live)_\w{1,255}+", re.ASCII)
 _VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}\.[a-z]+", re.ASCII)
 
+_SEARCHABLE: Final = re.compile(r"[\w-]{1,255}+", re.ASCII)
+
 _INTENTS: Final = "/v1/payment_intents"
+_REFUNDS: Final = "/v1/refunds"
 _PAGE: Final = 100
 _MAX_PAGES: Final = 20
 
 T = TypeVar("T")
 
 
-class PaymentFault(Struct, frozen=True):
-    """Why the last attempt to pay a PaymentIntent failed."""
-
-    code: str | None = None
-    decline_code: str | None = None
-
-
-class Intent(Struct, frozen=True, kw_only=True):
-    """A PaymentIntent. `amount` is in minor units."""
-
-    id: str
-    status: str
-    amount: int
-    currency: str
-    metadata: dict[str, str] = field(default_factory=dict)
-    last_payment_error: PaymentFault | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it waits for somebody: for the payer, or for a first attempt to pay it."""
-        unpaid = self.status == "requires_payment_method" and self.last_payment_error is None
-        return unpaid or self.status in ("requires_action", "requires_confirmation")
-
-
-class UsageLimits(Struct, frozen=True, kw_only=True):
-    """What a token is good for: `max_amount` in minor units, `expires_at` in Unix seconds."""
-
-    currency: str
-    max_amount: int
-    expires_at: int | None = None
-
-
-class Captured(Struct, frozen=True):
-    """What was taken already, in minor units."""
-
-    value: int = 0
-
-
-class UsageDetails(Struct, frozen=True):
-    """How a token was used."""
-
-    amount_captured: Captured | None = None
-
-
-class GrantedToken(Struct, frozen=True, kw_only=True):
-    """A token as the seller sees it. `deactivated_reason` is consumed, expired, resolved or revoked."""
-
-    usage_limits: UsageLimits
-    usage_details: UsageDetails | None = None
-    deactivated_reason: str | None = None
-
-    @property
-    def left(self) -> int:
-        """How much can still be charged, in minor units."""
-        used = self.usage_details.amount_captured if self.usage_details is not None else None
-        return self.usage_limits.max_amount - (used.value if used is not None else 0)
-
-
-class IssuedToken(Struct, frozen=True, kw_only=True):
-    """A token as its issuer sees it. `status` is active, requires_action or deactivated."""
-
-    id: str
-    status: str = "active"
-
-    def __repr__(self) -> str:
-        return f"IssuedToken(<redacted>, status={self.status!r})"
-
-
-class Profile(Struct, frozen=True, kw_only=True):
-    """An account's public profile: `id` is the network id of challenges."""
-
-    id: str
-    livemode: bool
-
-
-class _Page(Struct):
-    data: list[Intent]
+class _Page(Struct, Generic[T]):
+    data: list[T]
     has_more: bool
 
 
@@ -117,7 +56,8 @@ class StripeApi:
     """The calls. Each raises a `StripeFailure`.
 
     Made with a `secret_key`, it has connections of its own; a `client` is used as its owner configured it,
-    except for the API version and for repeating by itself what moves money. `timeout` is in seconds.
+    except for the API version and for repeating by itself what moves money. `timeout` is in seconds;
+    `livemode` says whether real money moves, if there was a `secret_key` to tell by.
     Raises `ConfigurationError`.
     """
 
@@ -145,6 +85,7 @@ class StripeApi:
             raise ConfigurationError("a client has its own base_addresses; api_base goes with a secret_key")
         assert client is not None  # or there was a key to make one with
         self._client = client
+        self.livemode = None if secret_key is None else "_live_" in secret_key[:8]
         keep_out_of_logs()
 
     async def create_intent(self, parameters: JSONObject, *, key: str, account: str | None) -> Intent:
@@ -161,22 +102,100 @@ class StripeApi:
         return await self._ask("post", f"{_INTENTS}/{intent_id}/cancel", Intent, parameters, account=account)
 
     async def find_intent(
-        self, challenge_id: str, *, since: int, until: int, account: str | None
+        self, key: str, *, since: int, until: int, account: str | None, name: str = CHALLENGE_ID
     ) -> Intent | None:
         """The PaymentIntent for a challenge among those that were created then; None if there is none.
 
+        It is known by its metadata: the challenge's id, or another `key` under another `name`.
+
         Stripe's search is a minute behind. Its list is not, and what is not on it is not there.
         """
-        parameters: JSONObject = {"created": {"gte": since, "lte": until}, "limit": _PAGE}
-        for _ in range(_MAX_PAGES):
-            page = await self._ask("get", _INTENTS, _Page, parameters, account=account)
-            for intent in page.data:
-                if intent.metadata.get(CHALLENGE_ID) == challenge_id:
-                    return intent
+        created: JSONObject = {"created": {"gte": since, "lte": until}}
+        async for intent in self.list_all(_INTENTS, Intent, created, account=account):
+            if intent.metadata.get(name) == key:
+                return intent
+        return None
+
+    async def create_refund(self, parameters: JSONObject, *, key: str, account: str | None) -> Refund:
+        """Give money back. `key` is the idempotency key: with it, it is given back once."""
+        return await self._ask("post", _REFUNDS, Refund, parameters, key=key, account=account)
+
+    async def retrieve_refund(self, refund_id: str, *, account: str | None) -> Refund:
+        """A refund as it is now."""
+        return await self._ask("get", f"{_REFUNDS}/{refund_id}", Refund, {}, account=account)
+
+    async def find_refund(self, key: str, *, intent_id: str, account: str | None) -> Refund | None:
+        """The refund of a PaymentIntent that has our `key` in its metadata; None if there is none."""
+        async for refund in self.list_all(_REFUNDS, Refund, {"payment_intent": intent_id}, account=account):
+            if refund.metadata.get(REFUND_KEY) == key:
+                return refund
+        return None
+
+    async def own_refunds(self, intent_id: str, *, account: str | None) -> list[str]:
+        """The ids of a PaymentIntent's refunds that have a key of ours."""
+        found = self.list_all(_REFUNDS, Refund, {"payment_intent": intent_id}, account=account)
+        return [refund.id async for refund in found if REFUND_KEY in refund.metadata]
+
+    async def is_disputed(self, intent_id: str, *, account: str | None) -> bool:
+        """Whether the payer's bank wants the money of a PaymentIntent back, or has taken it."""
+        parameters: JSONObject = {"payment_intent": intent_id}
+        found = self.list_all("/v1/disputes", Dispute, parameters, account=account)
+        return any([dispute.is_against_seller async for dispute in found])
+
+    async def create_deposit(self, parameters: JSONObject, *, key: str) -> DepositIntent:
+        """Create a PaymentIntent in deposit mode. `key` is the idempotency key."""
+        return await self._ask("post", _INTENTS, DepositIntent, parameters, key=key)
+
+    async def retrieve_deposit(self, intent_id: str) -> DepositIntent:
+        """The same as it is now."""
+        return await self._ask("get", f"{_INTENTS}/{intent_id}", DepositIntent, {})
+
+    async def label_intent(self, intent_id: str, metadata: Mapping[str, str]) -> Intent:
+        """Add metadata to a PaymentIntent, which changes nothing else."""
+        return await self._ask("post", f"{_INTENTS}/{intent_id}", Intent, {"metadata": {**metadata}})
+
+    async def create_deposit_address(self, parameters: JSONObject, *, key: str) -> DepositAddress:
+        """Have an address for any number of payments. `key` is the idempotency key."""
+        return await self._ask("post", "/v1/crypto/deposit_addresses", DepositAddress, parameters, key=key)
+
+    async def list_all(
+        self,
+        path: str,
+        kind: type[T],
+        parameters: JSONObject,
+        *,
+        account: str | None,
+        pages: int | None = None,
+    ) -> AsyncIterator[T]:
+        """What is on a list, the newest first, a page at a time.
+
+        `kind` has an `id`. Raises `Unanswered` if there are more than `pages` of it.
+        """
+        asked, pages = {**parameters, "limit": _PAGE}, pages or _MAX_PAGES
+        for _ in range(pages):
+            page: _Page[T] = await self._ask("get", path, _Page[kind], asked, account=account)  # type: ignore[valid-type]  # generic Structs are built when asked for
+            for each in page.data:
+                yield each
             if not page.has_more or not page.data:
-                return None
-            parameters = {**parameters, "starting_after": page.data[-1].id}
-        raise Unanswered(f"there are more than {_PAGE * _MAX_PAGES} PaymentIntents around the attempt")
+                return
+            asked["starting_after"] = str(getattr(page.data[-1], "id"))  # noqa: B009 - of any kind
+        raise Unanswered(f"there is more on the list of {path} than {_PAGE * pages}")
+
+    async def retrieve_charged(self, intent_id: str) -> ChargedIntent:
+        """A PaymentIntent as it is now, with its charge."""
+        expanded: JSONObject = {"expand": ["latest_charge"]}
+        return await self._ask("get", f"{_INTENTS}/{intent_id}", ChargedIntent, expanded)
+
+    async def search_intent(self, challenge_id: str) -> str | None:
+        """The id of the PaymentIntent for a challenge, whenever it was created.
+
+        The search knows of what is a minute old, and of challenges whose ids it can be asked for.
+        """
+        if not _SEARCHABLE.fullmatch(challenge_id):
+            return None
+        query: JSONObject = {"query": f"metadata['{CHALLENGE_ID}']:'{challenge_id}'"}
+        page: _Page[Intent] = await self._ask("get", f"{_INTENTS}/search", _Page[Intent], query)
+        return page.data[0].id if len(page.data) == 1 else None
 
     async def granted_token(self, token: str, *, account: str | None) -> GrantedToken:
         """What a token is good for."""
@@ -190,6 +209,14 @@ class StripeApi:
     async def issue_token(self, path: str, parameters: JSONObject, *, key: str) -> IssuedToken:
         """Have a token made, by the endpoint at `path`; with the same `key`, the same one."""
         return await self._ask("post", path, IssuedToken, parameters, key=key)
+
+    async def read_token(self, path: str) -> IssuedToken:
+        """A token as it is now."""
+        return await self._ask("get", path, IssuedToken, {})
+
+    async def revoke_token(self, path: str) -> None:
+        """See to it that a token is not charged any more."""
+        await self._ask("post", path, IssuedToken, {})
 
     async def aclose(self) -> None:
         """Close the connections, if they are its own."""

@@ -12,18 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
 
 from coinslot.methods.stripe import outcomes
-from coinslot.methods.stripe.api import Intent, StripeApi
+from coinslot.methods.stripe.api import StripeApi
 from coinslot.methods.stripe.attempt import Attempt
 from coinslot.methods.stripe.failures import NotDone, Refused, StripeFailure, Unanswered
+from coinslot.methods.stripe.metadata import CHALLENGE_ID
+from coinslot.methods.stripe.objects import Intent
 from coinslot.payments.method import Failed, NotSent, Proof, Settlement, Unknown
 
 logger = logging.getLogger("coinslot.stripe")
+
+INTENT_ID: Final = re.compile(r"pi_[A-Za-z0-9_]{1,128}+")
+"""What a PaymentIntent's id looks like."""
 
 REPEATABLE: Final = 23 * 3600.0
 """Seconds for which a create may be repeated: Stripe keeps its idempotency key for a day."""
@@ -62,15 +68,18 @@ class Charges:
             reason = f"{proof.reference} is not decided after {self._timeout:g} s"
             return Unknown(reason=reason, recovery=tried.to_recovery())
 
-    async def find(self, proof: Proof) -> Settlement:
+    async def find(self, proof: Proof, *, account: str | None = None) -> Settlement:
         """What Stripe knows of the payment: by the PaymentIntent's id, or by the challenge's in its metadata.
 
         `NotSent` if the create can be repeated; `Failed` if there is no PaymentIntent so long after the last
-        attempt that there never will be one.
+        attempt that there never will be one. Where nothing is kept of the attempt any more, `account` is the
+        one that the PaymentIntent is of, and `proof.reference` has its id.
         """
+        if not proof.recovery.data:
+            return await self._find_again(proof, account)
         attempt = Attempt.read(proof.recovery)
         try:
-            intent = await self._find(attempt)
+            intent = await self._find_named(proof, attempt) or await self._find(attempt)
         except StripeFailure as failure:
             return Unknown(reason=f"{proof.reference} could not be looked up: {failure}")
         if intent is None:
@@ -79,6 +88,23 @@ class Charges:
             # A look-up changes nothing. Asking for it again does, and brings this one to its end.
             return NotSent(reason=f"{intent.id} is {intent.status}")
         return outcomes.judge(intent, proof)
+
+    async def _find_again(self, proof: Proof, account: str | None) -> Settlement:
+        """What has become of a payment that was decided once: by its PaymentIntent, if that is named."""
+        if not INTENT_ID.fullmatch(proof.reference):
+            return Unknown(reason=f"nothing is kept to look {proof.reference} up by")
+        try:
+            intent = await self._api.retrieve_intent(proof.reference, account=account)
+        except StripeFailure as failure:
+            return Unknown(reason=f"{proof.reference} could not be looked up: {failure}")
+        return outcomes.judge(intent, proof)
+
+    async def _find_named(self, proof: Proof, attempt: Attempt) -> Intent | None:
+        """The PaymentIntent that somebody has named, if it is for this challenge."""
+        if not INTENT_ID.fullmatch(proof.reference):
+            return None
+        intent = await self._api.retrieve_intent(proof.reference, account=attempt.account)
+        return intent if intent.metadata.get(CHALLENGE_ID) == attempt.challenge_id else None
 
     async def _make(self, proof: Proof, attempt: Attempt, tried: Attempt) -> Settlement:
         parameters = {**attempt.parameters, "shared_payment_granted_token": attempt.token}

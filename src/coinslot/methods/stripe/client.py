@@ -19,7 +19,7 @@ from coinslot.errors import (
 from coinslot.intents import from_base_units
 from coinslot.methods.stripe.currencies import find_currency
 from coinslot.methods.stripe.sdk import stripe
-from coinslot.methods.stripe.sources import TokenSource, TokenTerms, own_account
+from coinslot.methods.stripe.sources import TakesBack, TokenSource, TokenTerms, own_account
 from coinslot.methods.stripe.terms import Terms
 from coinslot.methods.stripe.tokens import TOKEN
 from coinslot.payments.method import Closes, Payload, Quote
@@ -84,8 +84,8 @@ def account(
 class StripeAccount:
     """The client method `stripe/charge`. Made by `account`."""
 
-    name: Final = "stripe"
-    intent: Final = "charge"
+    name: str = "stripe"
+    intent: str = "charge"
 
     def __init__(
         self,
@@ -149,6 +149,21 @@ class StripeAccount:
         if terms.external_id is not None:
             payload["externalId"] = terms.external_id
         return Payload(payload=payload)
+
+    async def is_dead(self, payload: Payload) -> bool:
+        """Whether the payment's token was not charged, and is taken back: then it never will be.
+
+        Only tokens of your own account can be taken back. What another source has given may be charged until
+        it expires, and nobody here could tell.
+        """
+        token = payload.payload.get("spt")
+        if (
+            not isinstance(self._source, TakesBack)
+            or not isinstance(token, str)
+            or not TOKEN.fullmatch(token)
+        ):
+            return False
+        return await self._source.take_back(token)
 
     async def aclose(self) -> None:
         """Let the source of the tokens close its connections, if it has any."""

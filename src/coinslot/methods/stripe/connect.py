@@ -22,6 +22,9 @@ class Connect(Struct, frozen=True, kw_only=True):
     record, `application_fee_amount` what the platform keeps, `transfer_group` ties payments and transfers
     together and is no secret. Amounts are in the currency's minor unit.
 
+    A refund takes its part of a transfer back from `destination`, and of the fee from the platform, unless
+    `reverse_transfer` or `refund_application_fee` is False.
+
     Raises `ConfigurationError` for what can never be.
     """
 
@@ -31,6 +34,8 @@ class Connect(Struct, frozen=True, kw_only=True):
     destination: str | None = None
     transfer_amount: int | None = None
     transfer_group: str | None = None
+    reverse_transfer: bool = True
+    refund_application_fee: bool = True
 
     def __post_init__(self) -> None:
         for name in ("stripe_account", "on_behalf_of", "destination"):

@@ -100,3 +100,11 @@ def find_currency(code: str) -> Currency:
     elif code in _WHOLE_IN_HUNDREDTHS:
         step = 100
     return Currency(code=code, decimals=decimals, minimum=_MINIMUMS.get(code, 1), step=step)
+
+
+def as_money(amount: int, code: str) -> str:
+    """`amount` minor units for people, less than 0 also; just so, if the minor unit is not known."""
+    try:
+        return "-" * (amount < 0) + find_currency(code).display(abs(amount))
+    except ConfigurationError:
+        return f"{amount} minor units of {code.upper()}"

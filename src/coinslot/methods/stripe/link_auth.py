@@ -44,6 +44,10 @@ class LinkCredentials(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"LinkCredentials(<redacted>, expires_at={self.expires_at!r}, scope={self.scope!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the tokens wherever rich prints a traceback.
+        return [("expires_at", self.expires_at), ("scope", self.scope)]
+
 
 class DeviceCode(Struct, frozen=True, kw_only=True):
     """A login that has begun. The user opens `verification_url_complete` and compares `user_code`.
@@ -60,6 +64,10 @@ class DeviceCode(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"DeviceCode(<redacted>, user_code={self.user_code!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the code wherever rich prints a traceback.
+        return [("user_code", self.user_code)]
 
 
 class _CodeAnswer(Struct):

@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from coinslot.methods.stripe.currencies import as_money
 from coinslot.methods.stripe.link import Link
 from coinslot.methods.stripe.link_errors import LinkError
-from coinslot.methods.stripe.link_money import as_money
 from coinslot.methods.stripe.link_values import SpendRequest
 
 if TYPE_CHECKING:

@@ -104,6 +104,10 @@ class SharedPaymentToken(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"SharedPaymentToken(<redacted>, valid_until={self.valid_until!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the id wherever rich prints a traceback.
+        return [("valid_until", self.valid_until)]
+
 
 class SpendRequest(Struct, frozen=True, kw_only=True):
     """A payment that the wallet's user is asked for.

@@ -11,6 +11,12 @@ from coinslot.errors import ConfigurationError
 CHALLENGE_ID: Final = "mpp_challenge_id"
 """By this a PaymentIntent is found again."""
 
+REFUND_KEY: Final = "coinslot_refund"
+"""By this a refund is."""
+
+DEPOSIT_KEY: Final = "coinslot_deposit"
+"""And by this a PaymentIntent that waits for a deposit, before anybody pays it."""
+
 # docs.stripe.com/api/metadata
 _MAX_KEYS: Final = 50
 _MAX_NAME: Final = 40
@@ -18,7 +24,8 @@ _MAX_VALUE: Final = 500
 
 _SDK: Final = f"coinslot/{version('coinslot')}"
 
-_RESERVED: Final = ("machine_payment", "mpp_sdk", "mpp_intent", CHALLENGE_ID, "externalId")
+_RESERVED: Final = ("machine_payment", "mpp_sdk", "mpp_intent", CHALLENGE_ID, DEPOSIT_KEY, "externalId")
+_MOST_OURS: Final = 5  # on one PaymentIntent
 
 
 def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -26,8 +33,8 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
     Raises `ConfigurationError`.
     """
-    if len(metadata) > _MAX_KEYS - len(_RESERVED):
-        raise ConfigurationError(f"metadata: at most {_MAX_KEYS - len(_RESERVED)} pairs")
+    if len(metadata) > _MAX_KEYS - _MOST_OURS:
+        raise ConfigurationError(f"metadata: at most {_MAX_KEYS - _MOST_OURS} pairs")
     for name, value in metadata.items():
         if name in _RESERVED:
             raise ConfigurationError(f"metadata: {name} is reserved")
@@ -49,3 +56,13 @@ def payment_metadata(own: Mapping[str, str], *, challenge_id: str, intent: str) 
         "mpp_intent": intent[:_MAX_VALUE],
         CHALLENGE_ID: challenge_id[:_MAX_VALUE],
     }
+
+
+def deposit_metadata(own: Mapping[str, str], *, key: str) -> dict[str, str]:
+    """A seller's metadata on a PaymentIntent that waits for whoever will pay it."""
+    return {**own, "machine_payment": "true", "mpp_sdk": _SDK, DEPOSIT_KEY: key}
+
+
+def refund_metadata(*, challenge_id: str, key: str) -> dict[str, str]:
+    """What ties a refund to its payment, and to our own row."""
+    return {"machine_payment": "true", CHALLENGE_ID: challenge_id[:_MAX_VALUE], REFUND_KEY: key}

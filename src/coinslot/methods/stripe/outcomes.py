@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from coinslot.methods.stripe.api import GrantedToken, Intent
 from coinslot.methods.stripe.currencies import find_currency
 from coinslot.methods.stripe.failures import Refused
+from coinslot.methods.stripe.objects import GrantedToken, Intent
 from coinslot.payments.method import Failed, Proof, Settled, Settlement, Unknown
 
 _AUTHENTICATION: Final = frozenset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,18 +15,22 @@ from coinslot.errors import (
     InvalidPayload,
     MalformedChallenge,
     PaymentUnavailable,
+    RefundError,
 )
 from coinslot.intents import ChargeRequest
+from coinslot.methods.stripe import audit
 from coinslot.methods.stripe.api import StripeApi
 from coinslot.methods.stripe.attempt import Attempt
-from coinslot.methods.stripe.charges import Charges
+from coinslot.methods.stripe.charges import INTENT_ID, Charges
 from coinslot.methods.stripe.connect import Connect
 from coinslot.methods.stripe.currencies import Currency, find_currency
-from coinslot.methods.stripe.metadata import check_metadata, payment_metadata
+from coinslot.methods.stripe.failures import Refused
+from coinslot.methods.stripe.metadata import CHALLENGE_ID, check_metadata, payment_metadata
+from coinslot.methods.stripe.repayments import Repayments
 from coinslot.methods.stripe.sdk import stripe
 from coinslot.methods.stripe.terms import Terms
 from coinslot.methods.stripe.tokens import TOKEN, fingerprint
-from coinslot.payments.method import Offer, Price, Proof, Settlement
+from coinslot.payments.method import Movement, Offer, Price, Proof, Recovery, Repayment, Settlement
 from coinslot.protocol import Credential, JSONObject
 
 _MAX_EXTERNAL_ID: Final = 1024
@@ -90,8 +94,8 @@ def charge(
 class StripeCharge:
     """The server method `stripe/charge`. Made by `charge`."""
 
-    name: Final = "stripe"
-    intent: Final = "charge"
+    name: str = "stripe"
+    intent: str = "charge"
 
     def __init__(
         self,
@@ -108,6 +112,7 @@ class StripeCharge:
     ) -> None:
         self._api = api
         self._charges = Charges(api, timeout=settle_timeout, clock=clock)
+        self._repayments = Repayments(api, connect=connect, clock=clock)
         self._network_id = network_id
         self._types = payment_method_types
         self._currency = currency
@@ -191,7 +196,58 @@ class StripeCharge:
 
     async def look_up(self, proof: Proof) -> Settlement:
         """What Stripe knows of the payment."""
-        return await self._charges.find(proof)
+        return await self._charges.find(proof, account=self.account)
+
+    async def draft_repayment(self, repayment: Repayment) -> Recovery:
+        """A refund of the PaymentIntent, partial or whole. Raises `RefundError`."""
+        paid = repayment.paid
+        if not INTENT_ID.fullmatch(paid.reference):
+            raise RefundError(f"{paid.reference} is not the id of a PaymentIntent")
+        if repayment.amount % find_currency(paid.currency).step:
+            raise RefundError(f"Stripe takes no such amount in {paid.currency}: {repayment.amount}")
+        return await self._repayments.draft(repayment, intent_id=paid.reference, amount=repayment.amount)
+
+    async def repay(self, repayment: Repayment) -> Settlement:
+        """Create the refund. It is `Unknown` for as long as it is pending at Stripe."""
+        return await self._repayments.make(repayment)
+
+    async def look_up_repayment(self, repayment: Repayment) -> Settlement:
+        """What Stripe knows of the refund."""
+        return await self._repayments.find(repayment)
+
+    @property
+    def account(self) -> str | None:
+        """The connected account on which payments are made, if it is not the key's own."""
+        return self._connect.stripe_account
+
+    async def challenge_of(self, intent_id: str) -> str | None:
+        """The challenge that a PaymentIntent was to pay; None for other business, or one that is unknown.
+
+        Raises a `StripeFailure`.
+        """
+        try:
+            intent = await self._api.retrieve_intent(intent_id, account=self.account)
+        except Refused:
+            return None
+        return intent.metadata.get(CHALLENGE_ID)
+
+    async def is_disputed(self, intent_id: str) -> bool:
+        """Whether the payer's bank wants the money of a PaymentIntent back, or has taken it.
+
+        Raises a `StripeFailure`.
+        """
+        return await self._api.is_disputed(intent_id, account=self.account)
+
+    async def refunds_of(self, intent_id: str) -> list[str]:
+        """The ids of a PaymentIntent's refunds that were made here. Raises a `StripeFailure`."""
+        return await self._api.own_refunds(intent_id, account=self.account)
+
+    def movements(self, *, since: float, until: float, recipients: frozenset[str]) -> AsyncIterator[Movement]:  # noqa: ARG002 - says so
+        """The account's charges of challenges, and refunds of them, that were created then.
+
+        `recipients` does not matter: an account has all its payments on one list. Raises a `StripeFailure`.
+        """
+        return audit.movements(self._api, since=since, until=until, account=self.account)
 
     async def aclose(self) -> None:
         """Close the connections to Stripe."""

@@ -7,17 +7,20 @@ wallet, or `OwnAccount`, the buyer's own account at Stripe.
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Protocol
+from contextlib import suppress
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
 from coinslot.errors import ConfigurationError, WalletError
-from coinslot.methods.stripe.api import IssuedToken, StripeApi
+from coinslot.methods.stripe.api import StripeApi
 from coinslot.methods.stripe.failures import Refused, StripeFailure
+from coinslot.methods.stripe.objects import IssuedToken
 from coinslot.methods.stripe.sdk import stripe
 from coinslot.protocol import JSONObject
 
 _ISSUED: Final = "/v1/shared_payment/issued_tokens"
+_GRANTED: Final = "/v1/shared_payment/granted_tokens"
 _TEST_HELPER: Final = "/v1/test_helpers/shared_payment/granted_tokens"
 
 
@@ -48,6 +51,15 @@ class TokenSource(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesBack(Protocol):
+    """A source that can take a token back."""
+
+    async def take_back(self, token: str) -> bool:
+        """See to it that it is not charged any more. True only if it certainly never was."""
+        ...
+
+
 class OwnAccount:
     """Tokens for a payment method in an account of one's own.
 
@@ -70,6 +82,20 @@ class OwnAccount:
                 f"the token is {token.status}: its payment method's owner has to act first. Nothing was paid."
             )
         return token.id
+
+    async def take_back(self, token: str) -> bool:
+        """Revoke a token; True only if Stripe says that it was not charged, and cannot be any more."""
+        try:
+            return await self._take_back(_ISSUED, f"{_ISSUED}/{token}")
+        except Refused as refusal:
+            if refusal.code != "resource_missing":
+                return False
+        except StripeFailure:
+            return False
+        try:
+            return await self._take_back(_TEST_HELPER, f"{_GRANTED}/{token}")
+        except StripeFailure:
+            return False
 
     async def aclose(self) -> None:
         """Close the connections to Stripe."""
@@ -94,6 +120,20 @@ class OwnAccount:
             if not await self._is_own_shop(terms):
                 raise
         return await self._api.issue_token(_TEST_HELPER, parameters, key=self._key(terms, "granted"))
+
+    async def _take_back(self, issuer: str, path: str) -> bool:
+        """Revoke a token of this endpoint's, and read it afterwards.
+
+        One that waits for its payer belongs to a PaymentIntent that could still succeed.
+        """
+        token = await self._api.read_token(path)
+        if token.is_waiting:
+            return False
+        if token.deactivated_reason is None:
+            with suppress(Refused):  # it has just ended otherwise: how, is read
+                await self._api.revoke_token(f"{issuer}/{token.id}/revoke")
+            token = await self._api.read_token(path)
+        return token.is_dead
 
     async def _is_own_shop(self, terms: TokenTerms) -> bool:
         try:
