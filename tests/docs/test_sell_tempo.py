@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coinslot.methods import tempo
-from coinslot.payments.method import Price
+from tempo_payments import offered
 
 PAGE = Path(__file__).parents[2] / "docs" / "sell-tempo.md"
 
@@ -15,14 +15,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "sell-tempo.md"
 def test_every_snippet_makes_a_method_that_can_ask() -> None:
     """Each block ends with a method, which prepares an offer of a cent."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     namespace: dict[str, Any] = {}
     for block in blocks:
         code = re.sub(r'"0x…[^"]*"', repr("0x" + "07" * 32), block)
         exec(compile(code, str(PAGE), "exec"), namespace)
         method = namespace["method"]
         assert isinstance(method, tempo.TempoCharge)
-        assert method.prepare(Price(amount="0.01")).amount == 10_000
+        assert offered(method).amount == 10_000
 
 
 def test_the_policys_defaults_are_those_of_the_page() -> None:

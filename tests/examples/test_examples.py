@@ -20,16 +20,16 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def free_ports() -> None:
     """The examples use the guide's ports, which somebody may be using already."""
-    for port in (4242, 8545):
+    for port in (4242, 8545, 12111, 4280):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 pytest.skip(f"port {port} is in use")
 
 
 def test_the_demo_tells_its_story() -> None:
-    """`make demo` ends well: paid once, a replay refused, the resource redelivered after a crash."""
+    """`make demo` ends well: paid on the chain, by card, by deposit; a replay refused, a crash survived."""
     done = subprocess.run(
-        [sys.executable, "examples/demo.py"],
+        [sys.executable, "-m", "examples.demo"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -37,12 +37,18 @@ def test_the_demo_tells_its_story() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads((ROOT / "build" / "demo.json").read_text())["tempo"]
-    assert (told["status"], told["replay_status"], told["redelivered_status"]) == (200, 402, 200)
-    assert told["receipt"]["method"] == "tempo"
-    assert told["recipient_after"] - told["recipient_before"] == 10_000
-    fee = told["payer_before"] - told["payer_after"] - 10_000
+    assert re.search(r"dashboard +http://127\.0\.0\.1:\d+", done.stdout)
+    told = json.loads((ROOT / "build" / "demo.json").read_text())
+    chain, card, deposit = told["tempo"], told["stripe_spt"], told["stripe_deposit"]
+    assert (chain["status"], chain["replay_status"], chain["redelivered_status"]) == (200, 402, 200)
+    assert chain["receipt"]["method"] == "tempo"
+    assert chain["recipient_after"] - chain["recipient_before"] == 10_000
+    fee = chain["payer_before"] - chain["payer_after"] - 10_000
     assert 0 < fee < 20_000
+    for paid in (card, deposit):
+        assert (paid["status"], paid["payment_intent_status"]) == (200, "succeeded")
+    assert card["receipt"]["reference"].startswith("pi_")
+    assert deposit["receipt"]["reference"].startswith("0x")
 
 
 def test_the_served_commands_work() -> None:
