@@ -5,23 +5,20 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench docs lock clean
+.PHONY: help demo serve test check bench held faults docs lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
-demo: $(READY) ## a chain, a paid API and a wallet: the whole story, in one run
+demo: $(READY) ## a chain, a Stripe, a paid API and its buyers: the whole story, in one run
 	@command -v curl >/dev/null || { apt-get update -q && apt-get install -qy curl; }
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
-serve: $(READY) ## the paid API on port 4242 and a chain on 8545, to try by hand
+serve: $(READY) ## the same, left running: a server on port 4242, a chain, a Stripe, a Link
 	@$(BIN)/python examples/serve.py
 
 test: $(READY) ## every test, against real chains and real peers
-	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage combine -q
-	@$(BIN)/coverage report --skip-covered
+	@$(BIN)/pytest -n 2 --dist loadfile --cov=coinslot --cov-report=term:skip-covered
 
 check: $(READY) ## lint, format, types, and which room may import which
 	@$(BIN)/ruff check .
@@ -33,6 +30,12 @@ check: $(READY) ## lint, format, types, and which room may import which
 bench: $(READY) ## how fast, beside the peers, in one run
 	@command -v wrk >/dev/null || { apt-get update -q && apt-get install -qy wrk; }
 	@$(BIN)/python bench/run.py
+
+held: $(READY) ## how fast with a million payments held, in each ledger and cache
+	@$(BIN)/python bench/held.py
+
+faults: $(READY) ## kill the server some 500 times, at every step, and count the money; KILLS=50 for fewer
+	@PYTHONPATH=tests $(BIN)/python -m faults
 
 docs: $(VENV)-docs/.ready ## the documentation site, in site/
 	@$(VENV)-docs/bin/zensical build --strict -f mkdocs.yml

@@ -26,6 +26,7 @@ PROGRAMS = Path(__file__).parent / "peers"
 BUILD = Path(__file__).parent.parent / "build" / "peers"
 SECRET = "a secret that binds challenges, 32 bytes or more"
 PYMPP = "pympp[server,tempo]==0.16.0"
+BESIDE_PYMPP = ("stripe==16.1.0", "requests>=2.32", "httpx>=0.28")
 T4_VIEM = "viem-2.57.13"
 PATIENCE = 60.0  # seconds
 
@@ -199,13 +200,14 @@ def install_mppx_t4() -> Peer:
 
 
 def install_pympp() -> Peer:
-    """pympp, in an environment of its own: `build/peers/pympp`."""
+    """pympp and Stripe's client, in an environment of their own: `build/peers/pympp`."""
     home = BUILD / "pympp"
     python = str(home / "bin" / "python")
-    with _installation(home / ".installed", PYMPP.encode()) as needed:
+    wanted = (PYMPP, *BESIDE_PYMPP)
+    with _installation(home / ".installed", "\n".join(wanted).encode()) as needed:
         if needed:
             _run(sys.executable, "-m", "venv", "--clear", str(home))
-            _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYMPP)
+            _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted)
     return Peer("pympp", python, suffix=".py")
 
 

@@ -78,6 +78,18 @@ def test_every_module_can_be_imported_alone() -> None:
         importlib.import_module(name)
 
 
+def test_what_is_kept_out_of_repr_is_kept_out_of_tracebacks() -> None:
+    """A Struct that has a `repr` of its own has one for rich too, whose tracebacks go by msgspec's."""
+    careless = [
+        (path.stem, node.name)
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Struct" for base in node.bases)
+        if {"__repr__"} == {"__repr__", "__rich_repr__"} & {getattr(each, "name", "") for each in node.body}
+    ]
+    assert careless == []
+
+
 def test_a_missing_extra_is_named() -> None:
     """A method whose library is not installed says which extra brings it."""
     code = (

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from coinslot import Challenge, Paywall, Receipt
 from coinslot.methods.tempo import PrivateKey
 from coinslot.payments import lease
-from coinslot.payments.ledger import State
+from coinslot.payments.payment import State
 from coinslot.sandbox.tempo import ThreadedDevnet
 from faulty_node import Behaviour, FaultyNode, answers, drops, forwards_and, hangs, refuses
 from shopping import challenge_of, problem, visit
