@@ -233,9 +233,12 @@ def test_an_answer_that_was_lost_here_comes_again(payer: Command, paid_api: str)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_payment_that_is_over_is_not_presented_for_ever(payer: Command, paid_api: str) -> None:
     """A stream is delivered once. Its payment is presented once more, then forgotten; the next is new."""
-    lost = payer("pay", f"{paid_api}/stream", "-o", "/dev/full")
-    assert lost.code == 23
-    over = payer("pay", f"{paid_api}/stream", "-f")
+    for _ in range(5):
+        lost = payer("pay", f"{paid_api}/stream", "-o", "/dev/full")
+        assert lost.code == 23
+        over = payer("pay", f"{paid_api}/stream", "-f")
+        if over.code != 0:  # else the server saw it hang up before the last byte, and served it again
+            break
     assert (over.code, over.out) == (5, b"")
     assert "no longer honours the payment of 0.01 pathUSD" in over.err
     assert "run the same command again to make a new payment" in over.err

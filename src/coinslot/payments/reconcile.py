@@ -25,6 +25,7 @@ from coinslot.payments.payment import Payment, State
 from coinslot.payments.refunding import Refunder
 from coinslot.payments.refunds import OPEN_REFUNDS, Refund
 from coinslot.payments.register import Register
+from coinslot.payments.states import NOT_SETTLED
 from coinslot.payments.till import look_up
 
 logger = logging.getLogger("coinslot.payments")
@@ -101,6 +102,8 @@ class Reconciler:
 
         `reference` is what the world calls it, if somebody has said so.
         """
+        if payment.state not in NOT_SETTLED:
+            return payment
         return await self._alone(payment, lambda row: self._looked_up(row, reference))
 
     async def _payments(self, everything: bool, found: Callable[[Finding], None]) -> int:
@@ -166,7 +169,7 @@ class Reconciler:
             await lease.release()
 
     async def _looked_up(self, payment: Payment, reference: str | None) -> Payment:
-        if payment.state not in _UNDECIDED | {State.FAILED}:
+        if payment.state not in NOT_SETTLED:
             return payment
         method = self._find_method(payment)
         if method is None:

@@ -7,11 +7,13 @@ written, and only then the world is asked. Whoever finds an open row later looks
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
 import time
 from collections.abc import Callable
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -36,6 +38,9 @@ from coinslot.payments.refunds import OPEN_REFUNDS, Refund, RefundState, advance
 from coinslot.payments.register import Register
 
 logger = logging.getLogger("coinslot.payments")
+
+_TRIES: Final = 10  # for the lease: what is delivered right now is delivered soon
+_PAUSE: Final = 0.3  # seconds between them
 
 _HAS_MONEY = frozenset({State.SETTLED, State.DELIVERED, State.UNDELIVERED, State.UNAPPLIED})
 
@@ -73,7 +78,11 @@ class Refunder:
         `OutcomeUnknown` if it does not any more when the row is written: then it may be sent all the same.
         """
         lease = Lease(self._leases, challenge_id)
-        if not await lease.take():
+        for _ in range(_TRIES):
+            if await lease.take():
+                break
+            await asyncio.sleep(_PAUSE)
+        else:
             raise RefundError("the payment is being worked on right now: try again in a few seconds")
         try:
             payment, method = await self._refundable(challenge_id)

@@ -88,25 +88,33 @@ class Register:
         """Set or clear the flag of a payment that the payer's bank wants back."""
         if payment.disputed == disputed:
             return payment
-        after = await self.move(payment, flag_dispute(payment, disputed=disputed))
+        after = flag_dispute(payment, disputed=disputed)
+        if not await self._write(payment, after):
+            raise PaymentInProgress("This payment has moved on.")
         self.events.emit(PaymentDisputed(after))
         return after
 
     async def move(self, before: Payment, after: Payment) -> Payment:
         """One compare-and-set; again, if nothing has changed meanwhile but the flag of a dispute."""
+        while not await self._write(before, after):
+            row = await self._find(before)
+            if row is None or not _is_only_flagged(before, row):
+                raise PaymentInProgress("This payment was taken over by another request.")
+            before, after = row, replace(after, disputed=row.disputed, revision=row.revision + 1)
+        return after
+
+    async def _write(self, before: Payment, after: Payment) -> bool:
         try:
-            while not await self._ledger.replace(before, after):
-                row = await self._ledger.find(before.challenge_id)
-                if row is None or not _is_only_flagged(before, row):
-                    raise PaymentInProgress("This payment was taken over by another request.")
-                before, after = row, replace(after, disputed=row.disputed, revision=row.revision + 1)
+            return await self._ledger.replace(before, after)
         except LedgerError as error:
             # The row still says what it said: the next one to look finds out what the world did.
-            raise OutcomeUnknown(
-                "The payment's outcome could not be written down. Send the same credential again.",
-                log=f"payment {before.reference}: {before.state} → {after.state} was not written: {error}",
-            ) from error
-        return after
+            raise _unwritten(before, error) from error
+
+    async def _find(self, payment: Payment) -> Payment | None:
+        try:
+            return await self._ledger.find(payment.challenge_id)
+        except LedgerError as error:
+            raise _unwritten(payment, error) from error
 
     async def _settled(self, payment: Payment, settled: Settled, *, delivering: bool) -> Payment:
         now = self._clock()
@@ -130,7 +138,7 @@ class Register:
         try:
             after = await self.move(payment, after)
         except PaymentInProgress:
-            row = await self._ledger.find(payment.challenge_id)
+            row = await self._find(payment)
             if row is None or row.revision <= payment.revision or row.state not in NOT_SETTLED:
                 raise
             # Somebody took it for lost or failed, and here is its money: that has the last word.
@@ -141,6 +149,13 @@ class Register:
     async def _put_aside(self, payment: Payment, reason: str, recovery: Recovery | None) -> Payment:
         after = advance(payment, State.UNKNOWN, reason=reason)
         return await self.move(payment, after if recovery is None else replace(after, recovery=recovery))
+
+
+def _unwritten(payment: Payment, error: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "The payment's outcome could not be written down. Send the same credential again.",
+        log=f"payment {payment.reference} was {payment.state}, and what it is now was not written: {error}",
+    )
 
 
 def _is_only_flagged(before: Payment, row: Payment) -> bool:

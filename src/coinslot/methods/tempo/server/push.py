@@ -112,11 +112,7 @@ class Push:
     async def _made(self, receipt: Receipt, source: str | None, terms: Terms) -> list[Transfer]:
         """The transfers of whoever may pay; those of strangers do not count. Raises a refusal."""
         expected = source or receipt.sender
-        made = [
-            transfer
-            for transfer in receipt.transfers
-            if is_token(transfer.token) and transfer.recipient != _FEE_MANAGER  # any contract can write logs
-        ]
+        made = [transfer for transfer in receipt.transfers if transfer.recipient != _FEE_MANAGER]
         senders = {transfer.sender for transfer in made}
         if len(senders) > _MOST_SENDERS:
             raise VerificationFailed("The transaction moves tokens of too many accounts to be a payment.")
@@ -143,7 +139,8 @@ def check_receipt(receipt: Receipt, made: Sequence[Transfer], challenge: Challen
     try:
         primary, *_ = match_transfers(made, terms, challenge)
     except (PaymentInsufficient, VerificationFailed) as refusal:
-        bound = [each for each in bound_transfers(made, terms, challenge) if each.amount > 0]
+        tokens = [each for each in made if is_token(each.token) and each.amount > 0]
+        bound = bound_transfers(tokens, terms, challenge)  # any contract can write logs: only tokens are kept
         if not bound:
             raise
         # One row is one transfer: were there more, an audit (or the watch over deposits) finds the rest.

@@ -36,7 +36,6 @@ from coinslot.methods.tempo.server.push import check_in_time, check_receipt, una
 from coinslot.methods.tempo.server.verification import check_transaction, read_source
 from coinslot.methods.tempo.wire import Transaction
 from coinslot.methods.tempo.wire.terms import Terms
-from coinslot.methods.tempo.wire.tip20 import is_token
 from coinslot.payments.method import Failed, NotSent, Proof, Recovery, Settled, Settlement, Unknown
 from coinslot.protocol import Credential, JSONObject, canonical_json, strict_json
 
@@ -188,7 +187,7 @@ class Relayed:
         if receipt is None or not receipt.succeeded:
             return
         payer = source or receipt.sender
-        made = [one for one in receipt.transfers if one.sender == payer and is_token(one.token)]
+        made = [one for one in receipt.transfers if one.sender == payer]
         try:
             proof = check_receipt(receipt, made, credential.challenge, terms)
         except (PaymentInsufficient, VerificationFailed):
