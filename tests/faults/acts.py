@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+import httpx2
 import msgspec
 from msgspec import Struct
 
@@ -111,21 +112,23 @@ async def _decide(stage: Stage) -> list[str]:
 
 
 async def _reconcile(stage: Stage) -> int:
-    """How many are undecided after a round, by a shop that lives to tell."""
-    while True:
-        await stage.be_open()
-        answer = await stage.post("/reconcile")
-        if answer is not None:
-            assert answer.status_code == 200, answer.text
-            return int(answer.text)
+    """How many are undecided after a round."""
+    return int((await _told(stage, "/reconcile")).text)
 
 
 async def _audit(stage: Stage) -> list[str]:
     """What Coinslot's own audit finds."""
-    answer = await stage.post("/audit")
-    assert answer is not None
-    assert answer.status_code == 200, answer.text
-    return msgspec.json.decode(answer.content, type=list[str])
+    return msgspec.json.decode((await _told(stage, "/audit")).content, type=list[str])
+
+
+async def _told(stage: Stage, path: str) -> httpx2.Response:
+    """What a shop says that lives to tell."""
+    while True:
+        await stage.be_open()
+        answer = await stage.post(path)
+        if answer is not None:
+            assert answer.status_code == 200, answer.text
+            return answer
 
 
 # What most acts are made of
@@ -139,6 +142,7 @@ async def _buy_one(stage: Stage, case: Case, faults: Iterable[Fault] = ()) -> Bu
         await buyer.buy(stage.item_url(buyer))
         if buyer.goods:
             await buyer.replay(stage.item_url(buyer))
+    await stage.be_open()
     return buyer
 
 
@@ -210,7 +214,6 @@ async def _resume(stage: Stage, case: Case) -> None:
 async def _reconciling(stage: Stage, case: Case) -> None:
     """The payer is gone. The next shop finds out by itself what became of their money, and dies at that."""
     await _buy_one(stage, case, [_dies_midway(case)])
-    await stage.be_open()
     stage.mark()
     await stage.arm(case.fault)
     while await _reconcile(stage):
@@ -221,7 +224,6 @@ async def _reconciling(stage: Stage, case: Case) -> None:
 async def _refund(stage: Stage, case: Case) -> None:
     """The seller sends a part of it back, and asks until they are told that it is done or on its way."""
     buyer = await _buy_one(stage, case)
-    await stage.be_open()
     stage.mark()
     await stage.arm(case.fault)
     (challenge_id,) = buyer.credentials
@@ -285,7 +287,7 @@ async def _befall(stage: Stage, subject: str, how: str) -> None:
             try:
                 await asyncio.sleep(_OUTAGE / 2)
             finally:
-                server.start()
+                await asyncio.to_thread(server.start)
         case "pause":
             server.pause()
             try:

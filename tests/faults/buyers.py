@@ -44,8 +44,8 @@ class Sighting(Struct, frozen=True):
 class Buyer(httpx2.AsyncBaseTransport):
     """One who buys one thing.
 
-    `keyed` is whether their requests have an `Idempotency-Key`. A buyer in the manner `crowds` sends each
-    credential five times at once; one who `vanishes` does not come back after their first credential.
+    `keyed` is whether their requests have an `Idempotency-Key`. One who `crowds` sends each new credential
+    five times at once; one who `vanishes` does not come back after their first.
     """
 
     def __init__(
@@ -114,12 +114,13 @@ class Buyer(httpx2.AsyncBaseTransport):
         if not presented:
             return await self._whole(request)
         credential = presented[0]
+        is_new = credential.challenge.id not in self.credentials
         self.credentials[credential.challenge.id] = credential
         if self.keyed:
             self._key = {"Idempotency-Key": request.headers["idempotency-key"]}
         else:
             del request.headers["idempotency-key"]
-        times = _CROWD if self.manner == "crowds" else 1
+        times = _CROWD if self.manner == "crowds" and is_new else 1
         answers = await asyncio.gather(
             *(self._present(request, credential) for _ in range(times)), return_exceptions=True
         )

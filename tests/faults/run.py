@@ -45,12 +45,13 @@ async def plan(house: House, seed: int, kills: int, report: Report = lambda _: N
     """Cases in which so many processes are killed; all that there are, for 0.
 
     The points come from dry runs on this very machine, so none is forgotten when the code changes. A plan of
-    `THOROUGH` kills or more has every transition on every store and rail; a smaller one has some of each act.
+    `THOROUGH` kills or more has every transition on every store and rail, and all that is left to chance; a
+    smaller one has some of each act.
     """
     rng = random.Random(seed)
     dry = await play_all(house, dry_runs(), report)
     deaths = [
-        replace(result.case, act="kill", fault=fault, manner=rng.choice(_MANNERS))
+        replace(result.case, act="kill", fault=fault, manner=rng.choice(_MANNERS[result.case.rail]))
         for result in dry
         for fault in strikes(result.trace)
     ]
@@ -66,8 +67,9 @@ async def plan(house: House, seed: int, kills: int, report: Report = lambda _: N
         rng.shuffle(pool)
     cases = _interleaved(pools)
     if kills >= THOROUGH:
-        essential = _essential(cases)
-        cases = [*essential, *(case for case in cases if case not in essential)]
+        first = [*_essential(cases), *(case for case in cases if case.act in _BY_CHANCE)]
+        rng.shuffle(first)
+        cases = [*first, *(case for case in cases if case not in first)]
     return _first_kills(cases, kills) if kills else cases
 
 
@@ -103,6 +105,7 @@ def _essential(cases: Iterable[Case]) -> list[Case]:
 
 
 _BOOKS: Final[tuple[Books, ...]] = ("sqlite", "postgres")
+_BY_CHANCE: Final = ("random", "load", "outage")
 _MOVED_BY_THE_SHOP: Final[tuple[Rail, ...]] = ("pull", "stripe")
 _TRANSITIONS: Final = (
     "ledger.insert",
@@ -112,7 +115,11 @@ _TRANSITIONS: Final = (
     "tempo eth_send",
     "stripe",
 )
-_MANNERS: Final[tuple[Manner, ...]] = ("returns", "returns", "crowds")
+_MANNERS: Final[dict[str, tuple[Manner, ...]]] = {
+    "pull": ("returns", "returns", "crowds", "vanishes"),
+    "push": ("returns", "returns", "crowds"),  # the shop would never hear of the money of those who vanish
+    "stripe": ("returns", "returns", "crowds", "vanishes"),
+}
 
 _SECOND_LIVES: Final[tuple[tuple[Act, Manner], ...]] = (
     ("resume", "returns"),

@@ -113,7 +113,8 @@ async def present(
     `at` is what happens when so many have been presented.
     """
     places = asyncio.Semaphore(_AT_ONCE)
-    limits = httpx2.Limits(max_connections=2 * _AT_ONCE * COPIES, max_keepalive_connections=None)
+    # A connection for each: one that is kept may be closed by the server just as it is used again.
+    limits = httpx2.Limits(max_connections=2 * _AT_ONCE * COPIES, max_keepalive_connections=0)
     async with httpx2.AsyncClient(trust_env=False, timeout=120, limits=limits) as http:
 
         async def one(index: int, text: str) -> Outcome:
