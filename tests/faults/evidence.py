@@ -18,6 +18,7 @@ from coinslot.payments.refunds import Refund
 from coinslot.protocol import Credential
 from coinslot.sandbox.stripe import Keys
 from coinslot.storage import open_ledger
+from coinslot.storage.postgres import PostgresLedger
 from faults.journal import Completion, read_journal
 from faults.points import Passage
 from faults.shop import PRICE
@@ -75,8 +76,8 @@ async def gather(stage: Stage) -> Evidence:
 
 
 async def read_ledger(url: str) -> tuple[dict[str, Payment], list[Refund]]:
-    """Every payment, by its challenge, and every refund."""
-    ledger = open_ledger(url)
+    """Every payment, by its challenge, and every refund. Patiently: what is counted has to be there."""
+    ledger = PostgresLedger(url, patience=60) if url.startswith("postgres") else open_ledger(url)
     await ledger.open()
     try:
         rows: dict[str, Payment] = {}
